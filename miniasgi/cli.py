@@ -1,0 +1,182 @@
+"""The command line: APP and the options of Config in, an exit status out.
+
+Knows Config's options, the environment and standard error. Does not know what any single option means: names, checks
+and documentation are all Config's. Imports the server only when there is something to serve, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from miniasgi.config import FLAG, OPTIONS, Config, Option, did_you_mean
+from miniasgi.errors import StartupError, UsageError
+
+__all__ = ["main"]
+
+INTERRUPTED = 130  # as a shell reports SIGINT: 128 + 2
+
+EXAMPLES = """\
+Examples:
+  {prog} myapp:app  # app of myapp.py, on http://127.0.0.1:8000
+  {prog} myapp:create_app --factory
+  {prog} myapp:app --host 0.0.0.0 --port 80 --root-path /api
+  {prog} myapp:app --limit-request-body 10m --graceful-timeout 30s
+"""
+
+ENVIRONMENT = (
+    "Every option can also be set in the environment: --log-level as MINIASGI_LOG_LEVEL, and so on; pairs take on or "
+    "off. The command line wins. SIZE is in octets, or with k, m or g in powers of 1024; TIME is in seconds, or with "
+    "s, m or h."
+)
+
+
+def main(argv: Sequence[str] | None = None, *, prog: str = "miniasgi") -> int:
+    """Serve what *argv*, by default the process's own arguments, asks for; the exit status.
+
+    0 after a clean stop, 2 for a bad option, 3 where the server cannot start.
+    """
+    try:
+        return _main(sys.argv[1:] if argv is None else argv, prog)
+    except StartupError as error:
+        if error.details:
+            print(error.details, file=sys.stderr)
+        # One line whatever an exception's text holds, for those who read logs by lines.
+        print("miniasgi:", " ".join(str(error).splitlines()), file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _main(argv: Sequence[str], prog: str) -> int:
+    arguments, rest = _Parser(prog).parse_known_args(argv)
+    if arguments.help:
+        print(help_text(prog), end="")
+        return 0
+    if arguments.version:
+        print(version_text())
+        return 0
+    hint = f" (try '{prog} --help')"
+    for word in rest:
+        if word.startswith("-"):
+            raise UsageError(f"{word.partition('=')[0]}: no such option{_nearest_flag(word)}{hint}")
+    if arguments.app is None:
+        raise UsageError(f"APP is missing: expected module:attribute, such as myapp:app{hint}")
+    if rest:
+        raise UsageError(f"{rest[0]!r}: one APP is expected, found {arguments.app!r} too{hint}")
+    config = read_config(arguments.given, os.environ)
+
+    from miniasgi.server.run import run
+
+    return run(arguments.app, config)
+
+
+def _nearest_flag(word: str) -> str:
+    flags = [flag for each in OPTIONS for flag in (each.flag, each.negative, *each.aliases) if flag]
+    return did_you_mean(word.partition("=")[0], [*flags, "--help", "--version"])
+
+
+class _Given(argparse.Action):
+    """Notes the option as the user typed it, with its text; read_config checks it."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        option: Option = self.const
+        negated = option_string == option.negative
+        if values is option:  # what argparse puts where nothing was typed
+            raise UsageError(f"{option_string}: a value is missing, expected {option.kind.metavar}")
+        # A flag has no value of its own: nargs=0 gives an empty list.
+        value = values if isinstance(values, str) else "off" if negated else "on"
+        namespace.given.append((option, option_string, value))
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, add_help=False, allow_abbrev=False)
+        self.set_defaults(given=[])
+        self.add_argument("app", nargs="?")
+        self.add_argument("-h", "--help", action="store_true")
+        self.add_argument("--version", action="store_true")
+        for each in OPTIONS:
+            flags = [flag for flag in (each.flag, each.negative, *each.aliases) if flag]
+            # "?" rather than one value: _Given then says what is missing, under the name that was typed.
+            self.add_argument(*flags, dest="given", action=_Given, nargs="?" if each.kind.metavar else 0, const=each)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(
+            message.removeprefix("argument ").replace("ignored explicit argument", "takes no value, found")
+        )
+
+
+def read_config(given: Sequence[tuple[Option, str, str]], environ: Mapping[str, str]) -> Config:
+    """The Config of the command line, then of the environment, then of the defaults.
+
+    *given* holds each option typed, the name it was typed as, and its text; the last wins, but fields add up. A
+    variable whose option was typed is not looked at.
+
+    Raises UsageError: the option as typed, or the variable, that has a wrong value.
+    """
+    values: dict[str, Any] = {}
+    for option, typed, text in given:
+        value = option.read(text, typed)
+        # Only a repeatable option reads to a tuple.
+        values[option.name] = values.get(option.name, ()) + value if isinstance(value, tuple) else value
+    for option in OPTIONS:
+        found = environ.get(option.env)
+        if found is None or option.name in values:
+            continue
+        if not found.strip():
+            raise UsageError(f"{option.env}: found nothing, expected a value; unset it for the default")
+        values[option.name] = option.read(found, option.env)
+    return Config(**values)
+
+
+def help_text(prog: str, columns: int | None = None) -> str:
+    """What --help prints on a terminal of so many *columns*, by default this one's; never wider than is easy to read."""
+    width = min(max(columns or shutil.get_terminal_size().columns, 80), 100)
+    lines = [f"usage: {prog} APP [options]", "", "Serve an ASGI application over HTTP/1.1.", ""]
+    lines += _entry("APP", "The application, as module:attribute; dots are allowed in both.", width)
+    lines += _entry("-h, --help", "Show this text and exit.", width)
+    lines += _entry("--version", "Show the versions of miniasgi and of what it runs on, and exit.", width)
+    group = ""
+    for option in OPTIONS:
+        if option.group != group:
+            group = option.group
+            lines += ["", f"{group}:"]
+        flags = " / ".join(filter(None, [option.flag, option.negative]))
+        default = option.kind.show(option.default)
+        also = "".join(f" Also {alias}." for alias in option.aliases)
+        shown = f" [{default}]" if default and option.kind is not FLAG else ""
+        lines += _entry(f"{flags} {option.kind.metavar}".rstrip(), option.help + also + shown, width)
+    lines += ["", *textwrap.wrap(ENVIRONMENT, width), "", EXAMPLES.format(prog=prog)]
+    return "\n".join(lines)
+
+
+def _entry(name: str, meaning: str, width: int) -> list[str]:
+    # 30: most names stand beside their meaning, and 80 columns leave 50 for that.
+    indent = " " * 30
+    wrapped = textwrap.wrap(meaning, width - 30, break_on_hyphens=False)
+    beside = len(name) <= 26
+    first = f"  {name}".ljust(30) + wrapped.pop(0) if beside else f"  {name}"
+    return [first, *(indent + line for line in wrapped)]
+
+
+def version_text() -> str:
+    """The versions of miniasgi, of Python and of each optional package, one a line."""
+    lines = [f"miniasgi {_version('miniasgi')}", f"{platform.python_implementation()} {platform.python_version()}"]
+    return "\n".join(lines + [f"{name} {_version(name)}" for name in ("uvloop", "httptools", "h11")])
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

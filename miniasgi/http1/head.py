@@ -1,0 +1,256 @@
+"""The head of a request, and the one place where its fields get their meaning.
+
+Framing, persistence, expectation, upgrade, and which combinations are attacks: decided here once, whichever parser
+took the octets apart. Knows the grammar; does not know connections, clocks or applications.
+
+A request line and a field section are pure functions of their octets, so a parser may remember what it made of
+octets that it has seen: clients repeat themselves.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from ..errors import BadRequest, ExpectationFailed, NotImplementedMethod, UnknownCoding, VersionNotSupported
+from ..types import Fields
+from .grammar import AUTHORITY, BAD_ESCAPE, CONTENT_LENGTH, HOST, TARGET, TOKEN, VERSION
+
+__all__ = ["CHUNKED", "FieldSection", "RequestHead", "RequestLine"]
+
+#: The length of content that ends with a last chunk (RFC 9112 §7.1).
+CHUNKED = -1
+
+_VERSIONS = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
+
+
+class RequestLine:
+    """What a request line says (RFC 9112 §3).
+
+    Attributes:
+        method: in upper case, as ASGI wants it.
+        target: as sent.
+        version: "1.1" or "1.0".
+        path: percent-decoded; octets that are not UTF-8 become U+FFFD.
+        raw_path: as sent, without the query.
+        query: as sent, without the question mark.
+        authority: of an absolute-form target, else empty; it outranks the Host field (RFC 9112 §3.2.2).
+    """
+
+    __slots__ = ("authority", "log", "method", "path", "query", "raw_path", "target", "version")
+
+    def __init__(self, method: bytes, target: bytes, version: bytes) -> None:
+        """Raises BadRequest (400), NotImplementedMethod (501) or VersionNotSupported (505)."""
+        known = _VERSIONS.get(version)
+        if known is None:
+            if VERSION.fullmatch(version):
+                raise VersionNotSupported(f"version {version!r} is not supported")
+            raise BadRequest(f"malformed version {version[:40]!r}")
+        # ASGI has methods in upper case, RFC 9110 §9.1 calls them case-sensitive: "get" can be honoured as neither.
+        if not TOKEN.fullmatch(method) or method != method.upper():
+            raise BadRequest(f"malformed method {method[:40]!r}")
+        if not TARGET.fullmatch(target):
+            raise BadRequest(f"malformed target {target[:80]!r}")
+        self.method = method.decode("ascii")
+        self.target = target
+        self.version = known
+        self.authority = b""
+        if target[:1] == b"/":
+            rest = target
+        elif method == b"CONNECT" and AUTHORITY.fullmatch(target):
+            # RFC 9110 §9.3.6: an origin server is no proxy, and ASGI has no tunnels.
+            raise NotImplementedMethod("CONNECT asks for a tunnel")
+        elif target == b"*" and method == b"OPTIONS":  # RFC 9112 §3.2.4
+            rest = target
+        else:
+            self.authority, rest = _absolute(target)
+        if method == b"CONNECT":  # RFC 9112 §3.2.3: authority-form, and nothing else
+            raise BadRequest(f"CONNECT with target {target[:80]!r}, expected host:port")
+        self.raw_path, _, self.query = rest.partition(b"?")
+        if b"%" in self.raw_path:
+            # In a path only: browsers send a bare "%" in a query when that is what somebody typed.
+            if BAD_ESCAPE.search(self.raw_path):
+                raise BadRequest(f"malformed percent-encoding in {self.raw_path[:80]!r}")
+            self.path = unquote(self.raw_path)
+        else:
+            self.path = self.raw_path.decode("ascii")
+        # For the access line. The target is visible US-ASCII, so that only quotes and backslashes could confuse it.
+        shown = target.decode("ascii").replace("\\", "\\x5c").replace('"', "\\x22")
+        self.log = f'"{self.method} {shown} HTTP/{known}"'
+
+
+def _absolute(target: bytes) -> tuple[bytes, bytes]:
+    """The authority of an absolute-form target and what follows it (RFC 9112 §3.2.2)."""
+    scheme, separator, rest = target.partition(b"://")
+    if not separator or scheme.lower() not in (b"http", b"https"):
+        raise BadRequest(f"target {target[:80]!r} has none of the four forms")
+    cut = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
+    authority, path = rest[:cut], rest[cut:]
+    # RFC 9110 §4.2.1: an empty host is an error; §4.2.4: so is userinfo, which HOST has no place for.
+    if not HOST.fullmatch(authority):
+        raise BadRequest(f"target {target[:80]!r} has a malformed authority")
+    return authority, path if path[:1] == b"/" else b"/" + path
+
+
+class FieldSection:
+    """What the fields of a request mean.
+
+    Attributes:
+        fields: lower-cased names and values, in their order.
+        length: octets of content; 0 without content; CHUNKED when it ends with a last chunk.
+        close: whether the client wants no other response after this one.
+        keep_alive: whether the client said so, which matters to HTTP/1.0 only.
+        expects_continue: whether the client waits for "100 Continue" before it sends its content.
+        upgrade: what the client wants to upgrade to, in lower case; empty without.
+        takes_trailers: whether trailer fields may be sent to the client (TE: trailers).
+        takes_early_hints: whether the client is a browser that navigates, which takes a 103.
+    """
+
+    __slots__ = (
+        "close",
+        "expects_continue",
+        "fields",
+        "has_host",
+        "keep_alive",
+        "length",
+        "takes_early_hints",
+        "takes_trailers",
+        "upgrade",
+    )
+
+    def __init__(self, fields: Fields) -> None:
+        """Raises BadRequest (400), UnknownCoding (501) or ExpectationFailed (417)."""
+        self.fields = fields
+        self.length = 0
+        self.close = self.keep_alive = self.expects_continue = self.has_host = False
+        self.takes_trailers = self.takes_early_hints = False
+        self.upgrade = b""
+        found: dict[bytes, list[bytes]] = {}
+        for name, value in fields:
+            if name in _MEANINGFUL:
+                if name in found:
+                    found[name].append(value)
+                else:
+                    found[name] = [value]
+        for name, values in found.items():
+            if name == b"host":
+                # RFC 9112 §3.2: more than one Host, or one with an invalid value, must get a 400.
+                if len(values) > 1:
+                    raise BadRequest("more than one Host field")
+                if values[0] and not HOST.fullmatch(values[0]):
+                    raise BadRequest(f"malformed Host {values[0][:80]!r}")
+                self.has_host = True
+            elif name == b"connection":
+                options = _members(values)
+                self.close = b"close" in options
+                self.keep_alive = b"keep-alive" in options
+                if b"upgrade" in options and b"upgrade" in found:
+                    self.upgrade = b",".join(found[b"upgrade"]).lower()
+            elif name == b"te":
+                self.takes_trailers = b"trailers" in _members(values)
+            elif name == b"sec-fetch-mode":
+                self.takes_early_hints = values == [b"navigate"]
+        # In the order in which a doubtful message is told apart: length, coding, expectation.
+        if b"content-length" in found:
+            self.length = _content_length(found[b"content-length"])
+        if b"transfer-encoding" in found:
+            if b"content-length" in found:
+                # RFC 9112 §6.1: such a message ought to be handled as an error; half the smuggling there is.
+                raise BadRequest("both Content-Length and Transfer-Encoding")
+            _check_codings(_members(found[b"transfer-encoding"]))
+            self.length = CHUNKED
+        if b"expect" in found:
+            if any(member != b"100-continue" for member in _members(found[b"expect"])):
+                raise ExpectationFailed(f"expectation {found[b'expect'][0][:80]!r}, expected 100-continue")
+            self.expects_continue = self.length != 0
+
+
+_MEANINGFUL = frozenset(
+    (
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"host",
+        b"sec-fetch-mode",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+
+
+def _members(values: list[bytes]) -> list[bytes]:
+    """The members of a comma-separated list over several field lines, in lower case (RFC 9110 §5.6.1.2)."""
+    members = (member.strip(b" \t") for member in b",".join(values).lower().split(b","))
+    return [member for member in members if member]
+
+
+def _content_length(values: list[bytes]) -> int:
+    """The value of Content-Length (RFC 9112 §6.3, rule 5).
+
+    Several equal values might be folded into one. They are refused: no client sends them, and whoever is in between
+    may fold them in another way.
+    """
+    if len(values) > 1:
+        raise BadRequest("more than one Content-Length field")
+    if not CONTENT_LENGTH.fullmatch(values[0]):
+        raise BadRequest(f"malformed Content-Length {values[0][:40]!r}")
+    # After the zeros at most 19 digits remain, so that int() cannot meet its own bound.
+    return int(values[0].lstrip(b"0") or b"0")
+
+
+def _check_codings(codings: list[bytes]) -> None:
+    """Refuse all codings but a single chunked (RFC 9112 §6.1 and §6.3, rule 4)."""
+    if codings == [b"chunked"]:
+        return
+    for coding in codings:
+        if coding not in _CODINGS:
+            raise UnknownCoding(f"transfer coding {coding[:40]!r}")
+    if not codings or codings[-1] != b"chunked" or codings.count(b"chunked") > 1:
+        raise BadRequest("Transfer-Encoding does not end in a single chunked")
+    raise UnknownCoding(f"transfer coding {codings[0]!r}")
+
+
+# RFC 9112 §7 registers these, and this server can undo only the first; identity was one once (RFC 2616 §3.6).
+_CODINGS = frozenset((b"chunked", b"compress", b"deflate", b"gzip", b"x-compress", b"x-gzip", b"identity"))
+
+
+class RequestHead:
+    """A request's head, complete and sane.
+
+    Attributes:
+        line: what the request line says.
+        section: what the fields mean.
+        fields: the field lines. Belongs to whoever has the head: another request never has the same list.
+        persistent: whether the client allows another request on the connection after this one.
+    """
+
+    __slots__ = ("fields", "line", "persistent", "section")
+
+    def __init__(self, line: RequestLine, section: FieldSection) -> None:
+        """Raises BadRequest for what only line and fields together show."""
+        self.line = line
+        self.section = section
+        self.fields = section.fields.copy()
+        if line.version == "1.1":
+            # RFC 9112 §3.2: a request without Host must get a 400, in absolute-form too.
+            if not section.has_host:
+                raise BadRequest("no Host field")
+            self.persistent = not section.close
+        else:
+            # RFC 9112 §6.1: Transfer-Encoding in HTTP/1.0 means that somebody on the way has mangled the framing.
+            if section.length == CHUNKED:
+                raise BadRequest("Transfer-Encoding in an HTTP/1.0 request")
+            self.persistent = section.keep_alive and not section.close
+        if line.authority:
+            # RFC 9112 §3.2.2: the target's authority replaces what the Host field says.
+            self.fields = [(b"host", line.authority), *(field for field in self.fields if field[0] != b"host")]
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether "100 Continue" is owed; never to HTTP/1.0, which does not know it (RFC 9110 §10.1.1)."""
+        return self.section.expects_continue and self.line.version == "1.1"
+
+    @property
+    def upgrade(self) -> bytes:
+        """The protocols that the client offers to upgrade to; HTTP/1.0 cannot (RFC 9110 §7.8)."""
+        return self.section.upgrade if self.line.version == "1.1" else b""

@@ -1,0 +1,1 @@
+"""Side-by-side benchmarks of ASGI servers: `python -m tests.benchmarks --help`."""

@@ -1,0 +1,113 @@
+"""Load: wrk on its own core, or a small generator for machines without wrk, whose times mean nothing."""
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from .probe import Client
+from .process import CLIENT_CORE
+from .workloads import Workload
+
+REPLAY = Path(__file__).with_name("replay.lua")
+
+
+class LoadFailed(Exception):
+    """Some request was not answered, or not with a good status."""
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What a load generator counted."""
+
+    requests: int
+    seconds: float
+    octets: int  # of answers, heads included
+    p99_seconds: float | None
+
+
+def has_wrk() -> bool:
+    """Whether wrk is installed."""
+    return shutil.which("wrk") is not None
+
+
+def write_replay(workload: Workload, path: Path) -> None:
+    """Write the workload's writes as replay.lua reads them."""
+    with path.open("wb") as file:
+        for write in workload.writes():
+            file.write(b"%d\n%b" % (len(write), write))
+
+
+def run_wrk(port: int, workload: Workload, replay: Path, seconds: float) -> LoadResult:
+    """Run wrk with one thread for that long.
+
+    Raises:
+        LoadFailed: wrk counted an error, or failed itself.
+    """
+    # wrk knows whole seconds only; an interrupt ends it earlier, with its report.
+    command = ["wrk", "--threads", "1", "--connections", str(workload.connections), "--latency"]
+    command += ["--duration", f"{math.ceil(seconds)}s", "--script", str(REPLAY)]
+    command += [f"http://127.0.0.1:{port}/", "--", str(replay)]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {CLIENT_CORE}),  # noqa: PLW1509 - no threads here
+    )
+    try:
+        try:
+            whole = seconds == math.ceil(seconds)
+            output, _ = process.communicate(timeout=seconds + 20 if whole else seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=20)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        process.wait()
+    return parse_wrk(output)
+
+
+def parse_wrk(output: str) -> LoadResult:
+    """Read the line of JSON that replay.lua ends wrk's report with.
+
+    Raises:
+        LoadFailed: there is none, or it counts errors or no requests.
+    """
+    line = next((line for line in reversed(output.splitlines()) if line.startswith("{")), None)
+    if line is None:
+        raise LoadFailed(f"wrk reported nothing: {output.strip()[-500:]!r}")
+    report = json.loads(line)
+    errors = {kind: count for kind, count in report["errors"].items() if count}
+    if errors or not report["requests"]:
+        counted = ", ".join(f"{count} × {kind}" for kind, count in errors.items()) or "nothing answered"
+        raise LoadFailed(f"wrk counted errors: {counted}, among {report['requests']} requests")
+    # Pipelining confuses wrk's percentiles: it then reports 0.
+    p99 = report["p99_microseconds"] / 1e6 or None
+    return LoadResult(report["requests"], report["microseconds"] / 1e6, int(report["octets"]), p99)
+
+
+def run_builtin(port: int, workload: Workload, seconds: float) -> LoadResult:
+    """Send on a few connections in turn for that long, checking every answer whole.
+
+    Raises:
+        WrongAnswer: an answer was not the workload's.
+    """
+    writes, turn, requests = workload.writes(), 0, 0
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(port)) for _ in range(min(workload.connections, 8))]
+        started = time.perf_counter()
+        while time.perf_counter() - started < seconds:
+            for client in clients:
+                client.check(writes[turn % len(writes)], workload)
+                turn += 1
+                requests += workload.requests_per_write
+        elapsed = time.perf_counter() - started
+        return LoadResult(requests, elapsed, sum(client.octets_read for client in clients), None)

@@ -1,0 +1,141 @@
+"""Server processes: started pinned to one core, and ended whatever happens."""
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .cpu import process_trees
+from .probe import WrongAnswer, wait_for_answer
+from .servers import ServerSpec
+from .workloads import Workload
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 20.0
+STOP_SECONDS = 3.0
+# Longer than servers hold access lines back before they write them.
+LOG_FLUSH_SECONDS = 1.3
+
+_CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, CLIENT_CORE = _CORES[0], _CORES[-1]
+
+# Variables that would change a server's configuration or make Python slower.
+_DROPPED_PREFIXES = ("MINIASGI_", "UVICORN_", "GRANIAN_", "GUNICORN_", "HYPERCORN_", "WEB_CONCURRENCY", "PYTHON")
+
+
+def environment() -> dict[str, str]:
+    """The variables servers get: ours without what would configure them, and the checkout importable."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED_PREFIXES)}
+    return kept | {"PYTHONPATH": str(ROOT)}
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit of descriptors to the hard one, for us and for the servers; return it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    limit = 1 << 16 if hard == resource.RLIM_INFINITY else min(hard, 1 << 16)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit
+
+
+class ServerProcess:
+    """One running server, with its standard output and error in files of their own."""
+
+    def __init__(self, spec: ServerSpec, workload: Workload, folder: Path) -> None:
+        self.spec = spec
+        self.port = free_port()
+        self._output = folder / f"{spec.name}-{self.port}.out"
+        self._errors = folder / f"{spec.name}-{self.port}.err"
+        with self._output.open("ab") as output, self._errors.open("ab") as errors:
+            self.started = time.perf_counter()
+            self.process = subprocess.Popen(
+                spec.command(workload, self.port),
+                cwd=ROOT,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+                preexec_fn=_pin_to_server_core,  # noqa: PLW1509 - no threads here
+            )
+
+    @property
+    def pid(self) -> int:
+        """The root of the server's process tree."""
+        return self.process.pid
+
+    def wait_until_ready(self, workload: Workload) -> float:
+        """Return the seconds from the start to the first right answer.
+
+        Raises:
+            WrongAnswer: there was none; with the end of what the server wrote to standard error.
+        """
+        try:
+            wait_for_answer(self.port, workload, self.started + START_SECONDS)
+        except WrongAnswer as error:
+            raise WrongAnswer(f"did not start: {error}; it wrote {self.last_words()!r}") from None
+        return time.perf_counter() - self.started
+
+    def last_words(self) -> str:
+        """The end of the server's standard error."""
+        return self._errors.read_text(errors="replace")[-2000:].strip()
+
+    def take_log_lines(self) -> int:
+        """Count the lines on standard output since the last call, and forget them."""
+        with self._output.open("rb") as output:
+            lines = sum(block.count(b"\n") for block in iter(lambda: output.read(1 << 20), b""))
+        os.truncate(self._output, 0)
+        return lines
+
+    def stop(self) -> None:
+        """End the whole tree: asked first, then forced."""
+        tree = process_trees([self.pid]).get(self.pid, [])
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(STOP_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        # Whatever left the process group, unless the root ended so long ago that its numbers may be others'.
+        if self.process.returncode is None:
+            for pid in tree:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def _pin_to_server_core() -> None:
+    os.sched_setaffinity(0, {SERVER_CORE})
+
+
+@contextlib.contextmanager
+def running(specs: list[ServerSpec], workload: Workload, failures: list[str]) -> Iterator[list[ServerProcess]]:
+    """The servers that started and answered rightly; the others are told in *failures*. All end with the block."""
+    servers: list[ServerProcess] = []
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+        try:
+            for spec in specs:
+                servers.append(ServerProcess(spec, workload, Path(folder)))
+            ready: list[ServerProcess] = []
+            for server in servers:
+                try:
+                    server.wait_until_ready(workload)
+                    ready.append(server)
+                except WrongAnswer as error:
+                    failures.append(f"{workload.name}, {server.spec.name}: {error}")
+            yield ready
+        finally:
+            for server in servers:
+                server.stop()

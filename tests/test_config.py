@@ -1,0 +1,293 @@
+"""Config: what each kind of option takes, what it refuses, and how it says so."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from miniasgi.config import KIB, MIB, OPTIONS, Config, Option
+from miniasgi.errors import UsageError
+
+BY_NAME = {each.name: each for each in OPTIONS}
+
+TIMEOUTS = [name for name in BY_NAME if name.startswith("timeout_")]
+SIZES = [each.name for each in OPTIONS if each.kind.unit == "octets"]
+SWITCHES = ["factory", "server_header", "date_header", "access_log"]
+
+
+def refusal(name: str, value: object) -> str:
+    with pytest.raises(UsageError) as caught:
+        Config.from_options(**{name: value})
+    message = str(caught.value)
+    assert caught.value.exit_status == 2
+    assert message.startswith(f"{name}: found ")
+    assert ", expected " in message
+    assert "\n" not in message
+    return message
+
+
+def test_the_defaults_are_those_that_the_documentation_promises() -> None:
+    assert dataclasses.asdict(Config()) == {
+        "factory": False,
+        "app_dir": "",
+        "lifespan": "auto",
+        "root_path": "",
+        "host": "127.0.0.1",
+        "port": 8000,
+        "backlog": 2048,
+        "loop": "auto",
+        "http": "auto",
+        "server_header": True,
+        "date_header": True,
+        "headers": (),
+        "log_level": "info",
+        "access_log": True,
+        "limit_request_line": 16 * KIB,
+        "limit_request_field_size": 16 * KIB,
+        "limit_request_fields": 100,
+        "limit_request_head": 64 * KIB,
+        "limit_request_body": None,
+        "limit_concurrency": None,
+        "timeout_request_header": 10.0,
+        "timeout_request_body": 30.0,
+        "timeout_keep_alive": 75.0,
+        "timeout_write": 60.0,
+        "timeout_graceful_shutdown": 10.0,
+    }
+
+
+def test_a_config_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().port = 1  # type: ignore[misc]  # the point of the test
+
+
+def test_a_changed_copy_is_checked_too() -> None:
+    assert dataclasses.replace(Config(), port=9000).port == 9000
+    with pytest.raises(UsageError):
+        dataclasses.replace(Config(), port=-1)
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_a_default_reads_back_from_how_it_is_shown(option: Option) -> None:
+    assert option.read(option.kind.show(option.default), option.flag) == option.default
+
+
+@pytest.mark.parametrize(("value", "port"), [(0, 0), (65535, 65535), ("8080", 8080), (" 80 ", 80)])
+def test_a_port_is_a_number_or_its_text(value: object, port: int) -> None:
+    assert Config.from_options(port=value).port == port
+
+
+@pytest.mark.parametrize("value", ["x", "", "-1", "65536", 70000, -1, True, None, 80.0, "8_0", "٨", "9" * 5000, b"80"])
+def test_what_is_no_port_is_refused(value: object) -> None:
+    assert refusal("port", value).endswith("expected a whole number from 0 to 65535")
+
+
+def test_a_very_long_value_is_cut_in_the_error() -> None:
+    assert len(refusal("port", "x" * 100_000)) < 160
+
+
+def test_a_line_end_in_a_value_stays_out_of_the_error() -> None:
+    assert refusal("lifespan", "on\nforged line") == (
+        "lifespan: found 'on\\nforged line', expected one of auto, on or off"
+    )
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize(
+    ("value", "octets"),
+    [
+        (1, 1),
+        ("65536", 65536),
+        ("64k", 64 * KIB),
+        ("64K", 64 * KIB),
+        ("64 KiB", 64 * KIB),
+        ("10m", 10 * MIB),
+        ("10MiB", 10 * MIB),
+        ("1g", 1024 * MIB),
+        ("1gib", 1024 * MIB),
+    ],
+)
+def test_a_size_is_in_octets_or_powers_of_1024(name: str, value: object, octets: int) -> None:
+    assert getattr(Config.from_options(**{name: value}), name) == octets
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("value", [0, -1, "0", "0k", "", "k", "1.5k", "64kb", "1t", "-1k", 1.0, False])
+def test_what_is_no_size_is_refused(name: str, value: object) -> None:
+    assert "expected a size of at least 1 octet, such as 65536, 64k, 10m or 1g" in refusal(name, value)
+
+
+@pytest.mark.parametrize("name", ["limit_request_body", "limit_concurrency"])
+@pytest.mark.parametrize("value", [None, "none", "None"])
+def test_none_takes_an_optional_limit_away(name: str, value: object) -> None:
+    assert getattr(Config.from_options(**{name: value}), name) is None
+
+
+@pytest.mark.parametrize("value", [None, "none"])
+def test_the_limits_of_a_head_cannot_be_taken_away(value: object) -> None:
+    assert "none for no limit" not in refusal("limit_request_head", value)
+
+
+def test_an_optional_limit_says_that_none_is_possible() -> None:
+    assert refusal("limit_concurrency", 0).endswith("a whole number of at least 1, or none for no limit")
+
+
+@pytest.mark.parametrize("name", TIMEOUTS)
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(30, 30.0), (0.5, 0.5), ("30", 30.0), ("30s", 30.0), ("1.5 s", 1.5), ("2m", 120.0), ("1H", 3600.0)],
+)
+def test_a_time_is_in_seconds_or_says_its_unit(name: str, value: object, seconds: float) -> None:
+    found = getattr(Config.from_options(**{name: value}), name)
+    assert (type(found), found) == (float, seconds)
+
+
+@pytest.mark.parametrize("name", TIMEOUTS)
+@pytest.mark.parametrize(
+    "value", [-1, "-1", "", "s", "1d", "1e3", "none", None, True, math.nan, math.inf, "inf", 10**400, "9" * 400]
+)
+def test_what_is_no_time_is_refused(name: str, value: object) -> None:
+    assert "such as 30, 1.5s, 2m or 1h" in refusal(name, value)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, "0", "0s"])
+def test_only_the_graceful_shutdown_may_take_no_time(value: object) -> None:
+    assert Config.from_options(timeout_graceful_shutdown=value).timeout_graceful_shutdown == 0
+    for name in TIMEOUTS:
+        if name != "timeout_graceful_shutdown":
+            assert "a time of more than 0 seconds" in refusal(name, value)
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_a_switch_takes_the_usual_words(name: str) -> None:
+    for value in (True, "on", "YES", "true", "1"):
+        assert getattr(Config.from_options(**{name: value}), name) is True
+    for value in (False, "off", "no", "False", "0"):
+        assert getattr(Config.from_options(**{name: value}), name) is False
+
+
+@pytest.mark.parametrize("value", ["", "maybe", None, 2, [], "onn"])
+def test_what_is_neither_on_nor_off_is_refused(value: object) -> None:
+    assert "expected on or off" in refusal("access_log", value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("lifespan", "OFF", "off"),
+        ("log_level", "Warning", "warning"),
+        ("loop", "uvloop", "uvloop"),
+        ("loop", "my.loops:Loop.new", "my.loops:Loop.new"),
+        ("http", "mine:Parser", "mine:Parser"),
+    ],
+)
+def test_a_choice_is_one_of_its_words_or_the_users_own(name: str, value: str, read: str) -> None:
+    assert getattr(Config.from_options(**{name: value}), name) == read
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("lifespan", "my:own", "one of auto, on or off"),
+        ("loop", "gevent", "one of auto, asyncio, uvloop or module:callable"),
+        ("loop", "a:", "one of auto, asyncio, uvloop or module:callable"),
+        ("http", ":b", "one of auto, handwritten, h11, httptools or module:factory"),
+        ("http", "a b:c", "one of auto, handwritten, h11, httptools or module:factory"),
+        ("log_level", 10, "one of critical, error, warning, info, debug or trace"),
+    ],
+)
+def test_another_word_is_refused_with_the_words_there_are(name: str, value: object, expected: str) -> None:
+    assert refusal(name, value) == f"{name}: found {value!r}, expected {expected}"
+
+
+@pytest.mark.parametrize(
+    ("value", "host"), [("localhost", "localhost"), ("0.0.0.0", "0.0.0.0"), ("::1", "::1"), ("[::1]", "::1")]
+)
+def test_a_host_is_a_name_or_an_address(value: str, host: str) -> None:
+    assert Config(host=value).host == host
+
+
+@pytest.mark.parametrize("value", ["", "localhost:80", "[::1]:80", "a b", "a\x00b", "a\n", None, b"localhost"])
+def test_a_host_with_a_port_or_control_characters_is_refused(value: object) -> None:
+    assert refusal("host", value).endswith("expected an address or a host name, without a port")
+
+
+@pytest.mark.parametrize(("value", "path"), [("", ""), ("/api", "/api"), ("/api/", "/api"), ("/", ""), ("/é", "/é")])
+def test_a_root_path_never_ends_with_a_slash(value: str, path: str) -> None:
+    assert Config(root_path=value).root_path == path
+
+
+@pytest.mark.parametrize("value", ["api", "/a?b", "/a#b", "/a\r\nb", None])
+def test_a_root_path_is_a_path(value: object) -> None:
+    assert refusal("root_path", value).endswith("expected a path that begins with /, such as /api")
+
+
+def test_an_app_dir_must_exist(tmp_path) -> None:  # type: ignore[no-untyped-def]  # pytest's fixture
+    assert Config(app_dir=str(tmp_path)).app_dir == str(tmp_path)
+    assert refusal("app_dir", str(tmp_path / "missing")).endswith("expected a directory that exists")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [("X-One", "1"), (b"x-two", b" two words ")],
+        (["x-ONE", b"1"], ("X-Two", "two words")),
+        ["X-One:1", "X-Two: two words "],
+        "X-One: 1\nX-Two: two words",
+    ],
+)
+def test_fields_are_lines_or_pairs_and_names_become_lower_case(value: object) -> None:
+    assert Config.from_options(headers=value).headers == ((b"x-one", b"1"), (b"x-two", b"two words"))
+
+
+def test_a_field_value_may_be_empty_hold_colons_tabs_and_any_other_octet() -> None:
+    found = Config.from_options(headers=["a:", "b:c:d", ("e", "f\tg"), ("h", b"\xe9\xff"), ("i", "é")]).headers
+    assert found == ((b"a", b""), (b"b", b"c:d"), (b"e", b"f\tg"), (b"h", b"\xe9\xff"), (b"i", b"\xe9"))
+
+
+@pytest.mark.parametrize("name", ["", "a b", " a", "a ", "a\r", "é", "a(", "a\x00"])
+def test_a_field_name_must_be_a_token(name: str) -> None:
+    assert "expected a field name of letters, digits" in refusal("headers", [(name, "v")])
+
+
+@pytest.mark.parametrize("octet", [*range(9), *range(10, 32), 127])
+def test_a_field_value_must_hold_no_control_octet(octet: int) -> None:
+    value = b"a%cb" % octet
+    assert refusal("headers", [("x", value)]).endswith("expected a field value without control characters")
+
+
+@pytest.mark.parametrize("name", ["Connection", "content-length", "Keep-Alive", "Transfer-Encoding", "upgrade"])
+def test_a_field_that_frames_the_message_is_refused(name: str) -> None:
+    assert "a field that does not frame the message" in refusal("headers", [(name, "1")])
+
+
+@pytest.mark.parametrize("value", [5, None, "x", ["x"], [5], [("a",)], [("a", "b", "c")], [("a", 1)], ["a: \u20ac"]])
+def test_what_is_no_field_is_refused(value: object) -> None:
+    refusal("headers", value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("prot", "; did you mean port?"),
+        ("header", "; did you mean headers?"),
+        ("keep_alive", "; did you mean timeout_keep_alive?"),
+        ("h11_max_incomplete_event_size", "; did you mean limit_request_head?"),
+        ("zzzzzz", ""),
+    ],
+)
+def test_an_unknown_option_is_refused_with_the_nearest_name(name: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.from_options(**{"host": "::1", name: 1})
+    assert str(caught.value) == f"{name}: no such option{hint}"
+
+
+def test_no_two_options_share_a_flag_or_a_variable() -> None:
+    flags = [flag for each in OPTIONS for flag in (each.flag, each.negative, *each.aliases) if flag]
+    variables = [each.env for each in OPTIONS]
+    assert len(set(flags)) == len(flags)
+    assert len(set(variables)) == len(variables)
+    assert (BY_NAME["headers"].flag, BY_NAME["headers"].env) == ("--header", "MINIASGI_HEADER")
+    assert (BY_NAME["access_log"].negative, BY_NAME["factory"].negative) == ("--no-access-log", "")

@@ -1,0 +1,51 @@
+"""docs/reference/options.md says what Config says."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from miniasgi.config import OPTIONS, Config, Option
+from miniasgi.reference import options_page
+
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "options.md"
+
+
+def test_the_page_is_what_the_generator_writes() -> None:
+    assert PAGE.read_text(encoding="utf-8") == options_page(), (
+        "run: python -m miniasgi.reference > docs/reference/options.md"
+    )
+
+
+def test_every_field_of_config_is_an_option() -> None:
+    assert [each.name for each in OPTIONS] == [field.name for field in dataclasses.fields(Config)]
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_every_option_is_documented_in_a_sentence_and_has_a_row(option: Option) -> None:
+    assert option.group
+    assert re.fullmatch(r"[A-Z].{20,}\.", option.help)
+    rows = [line for line in options_page().splitlines() if f"`{option.env}`" in line]
+    assert len(rows) == 1
+    assert option.help in rows[0]
+    for flag in filter(None, [option.flag, option.negative, *option.aliases]):
+        assert f"`{flag}" in rows[0]
+
+
+def test_each_table_has_the_same_columns_in_every_row() -> None:
+    rows = [line for line in options_page().splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}
+
+
+@pytest.mark.parametrize("unit", ["octets", "seconds"])
+def test_a_number_with_a_unit_names_it(unit: str) -> None:
+    documented = [line for line in options_page().splitlines() if line.endswith(f" In {unit}. |")]
+    assert len(documented) == sum(option.kind.unit == unit for option in OPTIONS) > 0
+
+
+def test_a_group_is_not_split() -> None:
+    headings = re.findall(r"^## (.+)$", options_page(), re.MULTILINE)
+    assert len(headings) == len(set(headings))
