@@ -140,7 +140,7 @@ def read_config(given: Sequence[tuple[Option, str, str]], environ: Mapping[str, 
 
 
 def help_text(prog: str, columns: int | None = None) -> str:
-    """What --help prints on a terminal of so many *columns*, by default this one's; never wider than is easy to read."""
+    """What --help prints on a terminal of so many *columns*, by default this one's; never too wide to read."""
     width = min(max(columns or shutil.get_terminal_size().columns, 80), 100)
     lines = [f"usage: {prog} APP [options]", "", "Serve an ASGI application over HTTP/1.1.", ""]
     lines += _entry("APP", "The application, as module:attribute; dots are allowed in both.", width)

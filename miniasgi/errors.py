@@ -4,7 +4,7 @@
       RequestError              the client's fault; .status is the answer, str(error) is for the log only
         BadRequest 400 · RequestTimeout 408 · ContentTooLarge 413 · TargetTooLong 414 · ExpectationFailed 417
         HeadTooLarge 431 · NotImplementedMethod, UnknownCoding 501 · Overloaded 503 · VersionNotSupported 505
-      ApplicationError          the application's fault: a message of the wrong kind, in the wrong order, of the wrong length
+      ApplicationError          the application's fault: a message of the wrong kind, order or length
       ClientDisconnected        (also an OSError) nobody's fault; never logged as an error
       StartupError              configuration, import, bind, lifespan; .exit_status is the process's
         UsageError              a bad option; exit status 2

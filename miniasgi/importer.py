@@ -1,7 +1,7 @@
 """From ``module:attribute`` to the callable that it names, or one line that says what was looked for and where.
 
-Knows Python's import system and errors. Does not know what an application, a parser or an event loop is, except that
-an ASGI application is called with three arguments. Its caller prints the errors.
+Knows Python's import system, errors, and config's way to suggest a name. Does not know what an application, a parser
+or an event loop is, except that an ASGI application is called with three arguments. Its caller prints the errors.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def _split(reference: str, who: str) -> tuple[str, str]:
         return module, attribute
     path = module.removesuffix(".py").replace(os.sep, ".").strip(".")
     guess = path if all(name.isidentifier() for name in path.split(".")) else "module"
-    raise StartupError(f"{who}: expected module:attribute, such as {guess}:{attribute or 'app'}")
+    name = attribute if attribute.isidentifier() else "app"
+    raise StartupError(f"{who}: expected module:attribute, such as {guess}:{name}")
 
 
 def _import(name: str, who: str, directory: str) -> ModuleType:

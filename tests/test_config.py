@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 
@@ -224,7 +225,7 @@ def test_a_root_path_is_a_path(value: object) -> None:
     assert refusal("root_path", value).endswith("expected a path that begins with /, such as /api")
 
 
-def test_an_app_dir_must_exist(tmp_path) -> None:  # type: ignore[no-untyped-def]  # pytest's fixture
+def test_an_app_dir_must_exist(tmp_path: Path) -> None:
     assert Config(app_dir=str(tmp_path)).app_dir == str(tmp_path)
     assert refusal("app_dir", str(tmp_path / "missing")).endswith("expected a directory that exists")
 

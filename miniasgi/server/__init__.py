@@ -1,0 +1,1 @@
+"""The event loop's side: sockets, connections, their deadlines, starting and stopping."""

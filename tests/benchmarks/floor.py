@@ -92,6 +92,15 @@ async def serve(workload: Workload, port: int) -> None:
     await server.serve_forever()
 
 
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        print("floor: uvloop is missing, so this is not the floor; running on asyncio", file=sys.stderr)
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
 def main() -> None:
     """Serve the named workload's constant answer."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.floor", description=__doc__.split("\n")[0])
@@ -99,12 +108,7 @@ def main() -> None:
     parser.add_argument("--workload", default="hello", choices=[workload.name for workload in WORKLOADS])
     options = parser.parse_args()
     workload = next(workload for workload in WORKLOADS if workload.name == options.workload)
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        print("floor: uvloop is missing, so this is not the floor; running on asyncio", file=sys.stderr)
-        from asyncio import new_event_loop
-    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(workload, options.port))
 
 

@@ -59,7 +59,7 @@ def run_wrk(port: int, workload: Workload, replay: Path, seconds: float) -> Load
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {CLIENT_CORE}),  # noqa: PLW1509 - no threads here
+        preexec_fn=lambda: os.sched_setaffinity(0, {CLIENT_CORE}),
     )
     try:
         try:

@@ -5,7 +5,6 @@ server's run disturbs its neighbours' runs of the same round.
 """
 
 import dataclasses
-import os
 import statistics
 import sys
 import tempfile
@@ -25,6 +24,8 @@ from .workloads import Workload
 IDLE_SHARE = 0.01
 # For the kernel to account what the server did last.
 SETTLE_SECONDS = 0.05
+# How long a server may still work on a load that has ended before the next server's turn.
+QUIET_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Bench:
         self.specs = specs
         self.plan = plan
         self.failures: list[str] = []  # what makes the result worthless, in words
-        self.notes: list[str] = []  # what the reader should know
+        self.idle_shares: dict[str, float] = {}  # of a core, by servers that should have used none
 
     def compare(self, workloads: Sequence[Workload]) -> list[Comparison]:
         """Measure workloads that differ only in what the client does."""
@@ -134,13 +135,13 @@ class Bench:
         first = number % max(1, len(servers))
         runs: dict[str, Run | None] = dict.fromkeys(server.spec.name for server in servers)
         for server in servers[first:] + servers[:first]:
-            print(f"\r\033[K{workload.name}, round {number + 1}: {server.spec.name}", end="", file=sys.stderr, flush=True)
+            progress(f"{workload.name}, round {number + 1}: {server.spec.name}")
             try:
                 runs[server.spec.name] = self._run(server, servers, workload, replay)
             except (LoadFailed, WrongAnswer, ProcessEnded, OSError) as error:
                 last_words = server.last_words()[-300:]
                 self.failures.append(f"{workload.name}, {server.spec.name}: {error} {last_words}")
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+        progress("")
         return runs
 
     def _run(self, server: ServerProcess, servers: list[ServerProcess], workload: Workload, replay: Path) -> Run:
@@ -149,8 +150,8 @@ class Bench:
         before = {pid: read_cpu(tree) for pid, tree in trees.items()}
         load = self._load(server, workload, replay, self.plan.seconds)
         time.sleep(SETTLE_SECONDS)
-        trees = process_trees([each.pid for each in servers])
-        after = {pid: read_cpu(tree) for pid, tree in trees.items()}
+        after = {pid: read_cpu(tree) for pid, tree in process_trees([each.pid for each in servers]).items()}
+        _wait_until_quiet(server)
         if server.pid not in after or server.pid not in before:
             raise ProcessEnded("ended while being measured")
         self._check_octets(load, answer_octets, workload)
@@ -158,7 +159,8 @@ class Bench:
             if idle is not server and idle.pid in before and idle.pid in after:
                 share = spent_nanoseconds(before[idle.pid], after[idle.pid]) / 1e9 / load.seconds
                 if share > IDLE_SHARE:
-                    self.notes.append(f"{workload.name}: {idle.spec.name} used {share:.1%} of a core while idle")
+                    key = f"{workload.name}: {idle.spec.name}"
+                    self.idle_shares[key] = max(share, self.idle_shares.get(key, 0))
         nanoseconds = spent_nanoseconds(before[server.pid], after[server.pid])
         return Run(load.requests, load.seconds, nanoseconds / 1000 / load.requests, load.p99_seconds)
 
@@ -184,9 +186,21 @@ class Bench:
             name = server.spec.name
             lines, requests = server.take_log_lines(), sum(run.requests for run in comparison.runs(name))
             if name != FLOOR and lines < requests:
-                self.failures.append(f"{comparison.workload.name}, {name}: {lines} access lines for {requests} requests")
+                where = f"{comparison.workload.name}, {name}"
+                self.failures.append(f"{where}: {lines} access lines for {requests} requests")
 
 
-def machine_load() -> float:
-    """The one-minute load average: other work on the machine makes figures worse and ratios noisier."""
-    return os.getloadavg()[0]
+def _wait_until_quiet(server: ServerProcess) -> None:
+    deadline = time.perf_counter() + QUIET_SECONDS
+    spent, pause = 1.0, 0.02
+    while spent > IDLE_SHARE * pause and time.perf_counter() < deadline:
+        before = read_cpu(process_trees([server.pid]).get(server.pid, []))
+        time.sleep(pause)
+        after = read_cpu(process_trees([server.pid]).get(server.pid, []))
+        spent = spent_nanoseconds(before, after) / 1e9
+
+
+def progress(text: str) -> None:
+    """Say on one line of a terminal what is going on."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)

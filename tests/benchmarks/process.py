@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .cpu import process_trees
 from .probe import WrongAnswer, wait_for_answer
 from .servers import ServerSpec
 from .workloads import Workload
@@ -68,7 +67,7 @@ class ServerProcess:
                 stdout=output,
                 stderr=errors,
                 start_new_session=True,
-                preexec_fn=_pin_to_server_core,  # noqa: PLW1509 - no threads here
+                preexec_fn=_pin_to_server_core,
             )
 
     @property
@@ -99,20 +98,18 @@ class ServerProcess:
         os.truncate(self._output, 0)
         return lines
 
-    def stop(self) -> None:
-        """End the whole tree: asked first, then forced."""
-        tree = process_trees([self.pid]).get(self.pid, [])
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM to the whole group."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGTERM)
+
+    def stop(self) -> None:
+        """End the whole group: asked first, then forced."""
+        self.ask_to_stop()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_SECONDS)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        # Whatever left the process group, unless the root ended so long ago that its numbers may be others'.
-        if self.process.returncode is None:
-            for pid in tree:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
 
@@ -123,19 +120,20 @@ def _pin_to_server_core() -> None:
 @contextlib.contextmanager
 def running(specs: list[ServerSpec], workload: Workload, failures: list[str]) -> Iterator[list[ServerProcess]]:
     """The servers that started and answered rightly; the others are told in *failures*. All end with the block."""
-    servers: list[ServerProcess] = []
-    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
-        try:
-            for spec in specs:
-                servers.append(ServerProcess(spec, workload, Path(folder)))
-            ready: list[ServerProcess] = []
-            for server in servers:
-                try:
-                    server.wait_until_ready(workload)
-                    ready.append(server)
-                except WrongAnswer as error:
-                    failures.append(f"{workload.name}, {server.spec.name}: {error}")
-            yield ready
-        finally:
-            for server in servers:
-                server.stop()
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, contextlib.ExitStack() as stack:
+        servers: list[ServerProcess] = []
+        for spec in specs:
+            server = ServerProcess(spec, workload, Path(folder))
+            stack.callback(server.stop)
+            servers.append(server)
+        ready: list[ServerProcess] = []
+        for server in servers:
+            try:
+                server.wait_until_ready(workload)
+                ready.append(server)
+            except WrongAnswer as error:
+                failures.append(f"{workload.name}, {server.spec.name}: {error}")
+        yield ready
+        # All are asked before the first is waited for.
+        for server in servers:
+            server.ask_to_stop()

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from importlib.util import find_spec
 
 from . import apps
 from .browser import browser_requests
@@ -36,6 +37,10 @@ class Workload:
     floor_rule: FloorRule = FloorRule.READ
     connections: int = 64
     requires: str | None = None  # a package without which the application cannot run
+
+    def is_missing(self) -> bool:
+        """Whether the package that the application needs is not installed."""
+        return self.requires is not None and find_spec(self.requires) is None
 
 
 def _hello() -> list[bytes]:
@@ -77,12 +82,8 @@ HELLO = Workload("hello", "hello, few fields", "tests.benchmarks.apps:hello", _h
 
 WORKLOADS: tuple[Workload, ...] = (
     HELLO,
-    Workload(
-        "access-log", "hello, access log on", "tests.benchmarks.apps:hello", _hello, apps.HELLO, access_log=True
-    ),
-    Workload(
-        "browser", "hello, 12 varied fields", "tests.benchmarks.apps:hello", browser_requests, apps.HELLO
-    ),
+    Workload("access-log", "hello, access log on", "tests.benchmarks.apps:hello", _hello, apps.HELLO, access_log=True),
+    Workload("browser", "hello, 12 varied fields", "tests.benchmarks.apps:hello", browser_requests, apps.HELLO),
     _echo("echo-1k", "1 KiB", 1024),
     _echo("echo-64k", "64 KiB", 64 * 1024),
     Workload(

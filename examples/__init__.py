@@ -1,0 +1,1 @@
+"""Applications to try the server with; a test runs each of them."""

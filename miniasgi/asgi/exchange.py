@@ -1,0 +1,311 @@
+"""One request and its response: what an application may send, and in which order.
+
+Knows ASGI's HTTP messages. Does not know octets on the wire: it calls a ResponseWriter, which another version of HTTP
+may implement as well.
+
+    UNSTARTED --http.response.start--> HELD --first body, file, or path--> STREAMING --last body--> COMPLETE
+                                                                               `--> TRAILERS --last trailers--> COMPLETE
+
+The head is held until the first piece of content, as ASGI allows: the usual response is then one write, and an
+application that fails in between still gets a clean 500. Everything may also end ABORTED: cut off in mid-response.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from asyncio import CancelledError, Task
+from collections.abc import Iterable
+from typing import Protocol
+
+from ..errors import ApplicationError, ClientDisconnected
+from ..http1.head import RequestHead
+from ..types import App, Message, Scope
+from .body import ContentSource, RequestSide
+
+__all__ = ["Exchange", "ResponseWriter"]
+
+logger = logging.getLogger("miniasgi.server")
+
+UNSTARTED, HELD, STREAMING, TRAILERS, COMPLETE, ABORTED = range(6)
+
+# 256 KiB: what is given to a transport at a time, so that a large message is not copied into its buffer whole.
+_SLICE = 256 * 1024
+
+
+class ResponseWriter(ContentSource, Protocol):
+    """What an exchange needs of its connection. None of these waits but those that say so."""
+
+    #: Whether the client is slower than the application; drain() waits until it is not.
+    write_paused: bool
+
+    async def drain(self) -> None: ...
+
+    def respond(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a whole response."""
+
+    def start_response(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send a head; its content follows."""
+
+    def write_body(self, exchange: Exchange, data: bytes, more: bool) -> None:
+        """Send a piece of content; without *more* the last."""
+
+    async def write_file(self, exchange: Exchange, file: int, offset: int, count: int) -> None:
+        """Send *count* octets of the open *file* from *offset*, and wait until they have left."""
+
+    def write_trailers(self, exchange: Exchange, fields: list[tuple[bytes, bytes]]) -> None:
+        """End a response that keeps trailers."""
+
+    def informational(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send an interim response."""
+
+    def finished(self, exchange: Exchange) -> None:
+        """Learn that the response is complete; the application may go on with other things."""
+
+    def abort(self, exchange: Exchange) -> None:
+        """Let the client see that the response was cut."""
+
+    def ended(self, exchange: Exchange) -> None:
+        """Learn that the application has returned."""
+
+
+class Exchange(RequestSide):
+    """One request and its response.
+
+    Attributes:
+        head: the request.
+        task: what runs the application; set by whoever started it.
+        status: what was answered, for the access line; 0 before.
+        octets: of content sent, for the access line.
+        started_at: the clock's time, for the access line.
+    """
+
+    _state = UNSTARTED
+    _status = 0
+    _fields: Iterable[tuple[bytes, bytes]] = ()
+    _keeps_trailers = False
+    task: Task[None] | None = None
+    status = 0
+    octets = 0
+    started_at = 0.0
+    #: Whether send() must fail, because nobody is there to read.
+    gone = False
+    #: Whether run() has returned.
+    done = False
+    #: Whether "100 Continue" need not be sent any more; set by the connection.
+    continued = False
+
+    def __init__(self, source: ResponseWriter, head: RequestHead) -> None:
+        self.source: ResponseWriter = source
+        self.head = head
+
+    @property
+    def response_started(self) -> bool:
+        """Whether anything of the response has been sent, so that no other can be."""
+        return self._state > HELD
+
+    async def run(self, app: App, scope: Scope) -> None:
+        """Call the application, and see to it that its request is answered."""
+        try:
+            await app(scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass
+        except CancelledError:
+            self._fail()
+            raise
+        except Exception as error:
+            self._log_failure(error)
+            self._fail()
+        except BaseException:
+            self._fail()
+            raise
+        else:
+            if self._state < COMPLETE and not self.gone:
+                logger.error("%s: the application returned%s", self.head.line.log, self._when())
+                self._fail()
+        finally:
+            self.done = True
+            self.source.ended(self)
+
+    async def send(self, message: Message) -> None:
+        """Take a message of the application's response.
+
+        Raises:
+            ClientDisconnected: (an OSError) nobody is there to read it.
+            ApplicationError: the message is not one that may come now, or not what was declared.
+        """
+        kind = message["type"]
+        state = self._state
+        if kind == "http.response.body":
+            if state == HELD:
+                body = message.get("body", b"")
+                if self.gone:
+                    raise ClientDisconnected("the client has gone")
+                if not message.get("more_body", False) and not self._keeps_trailers and len(body) <= _SLICE:
+                    self.source.respond(self, self._status, self._fields, body)
+                    self._complete()
+                    return
+                self._begin()
+                await self._send_body(body, message)
+                return
+            if state == STREAMING and not self.gone:
+                await self._send_body(message.get("body", b""), message)
+                return
+        elif kind == "http.response.start" and state == UNSTARTED and not self.gone:
+            self._status = message["status"]
+            self._fields = message.get("headers", ())
+            self._keeps_trailers = message.get("trailers", False)
+            self._state = HELD
+            return
+        await self._send_other(kind, message)
+
+    async def _send_other(self, kind: str, message: Message) -> None:
+        """What is rare, and what is wrong."""
+        state = self._state
+        if self.gone or state == ABORTED:
+            raise ClientDisconnected("the client has gone")
+        if kind == "http.response.early_hint" and state == UNSTARTED:
+            links = message.get("links", ())
+            if self.head.line.version == "1.1" and self.head.section.takes_early_hints:
+                self.source.informational(self, 103, [(b"link", link) for link in links])
+        elif kind == "http.response.pathsend" and state == HELD:
+            await self._send_path(message["path"])
+        elif kind == "http.response.zerocopysend" and state in (HELD, STREAMING):
+            await self._send_file(message)
+        elif kind == "http.response.trailers" and state == TRAILERS:
+            self._trailers += [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+            if not message.get("more_trailers", False):
+                self.source.write_trailers(self, self._trailers)
+                self._complete()
+        else:
+            raise ApplicationError(f"{kind!r} sent, expected {_EXPECTED[state]}")
+
+    def _begin(self) -> None:
+        self.source.start_response(self, self._status, self._fields)
+        self._state = STREAMING
+
+    async def _send_body(self, body: bytes, message: Message) -> None:
+        more = message.get("more_body", False)
+        source = self.source
+        if len(body) > _SLICE:
+            view = memoryview(body)
+            while len(view) > _SLICE:
+                source.write_body(self, view[:_SLICE], True)  # type: ignore[arg-type]  # joins and writes as bytes do
+                view = view[_SLICE:]
+                if source.write_paused:
+                    await self._drain()
+            body = view  # type: ignore[assignment]
+        last = not more and not self._keeps_trailers
+        source.write_body(self, body, not last)
+        if last:
+            self._complete()
+        elif not more:
+            self._state = TRAILERS
+            self._trailers: list[tuple[bytes, bytes]] = []
+        elif source.write_paused:
+            await self._drain()
+
+    async def _drain(self) -> None:
+        await self.source.drain()
+        if self.gone:
+            raise ClientDisconnected("the client has gone")
+
+    async def _send_path(self, path: str) -> None:
+        """Send the file at *path* as the whole content (ASGI extension "Path Send")."""
+        if not os.path.isabs(path):
+            raise ApplicationError(f"http.response.pathsend with path {path!r}, expected an absolute path")
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                raise ApplicationError(f"http.response.pathsend with path {path!r}, expected a regular file")
+            size = status.st_size
+            declared = any(name.lower() == b"content-length" for name, _ in self._fields)
+            if not declared:
+                self._fields = [*self._fields, (b"content-length", b"%d" % size)]
+            self._begin()
+            await self.source.write_file(self, file, 0, size)
+        finally:
+            os.close(file)
+        self._end_files()
+
+    async def _send_file(self, message: Message) -> None:
+        """Send a part of an open file (ASGI extension "Zero Copy Send")."""
+        opened = message["file"]
+        file: int = opened if isinstance(opened, int) else opened.fileno()
+        offset = message.get("offset")
+        if offset is None:
+            offset = os.lseek(file, 0, os.SEEK_CUR)
+        count = message.get("count")
+        if count is None:
+            count = max(os.fstat(file).st_size - offset, 0)
+        if self._state == HELD:
+            self._begin()
+        await self.source.write_file(self, file, offset, count)
+        if not message.get("more_body", False):
+            self._end_files()
+
+    def _end_files(self) -> None:
+        if self.gone:
+            raise ClientDisconnected("the client has gone")
+        if self._keeps_trailers:
+            self._state = TRAILERS
+            self._trailers = []
+            return
+        self.source.write_body(self, b"", False)
+        self._complete()
+
+    def _complete(self) -> None:
+        self._state = COMPLETE
+        self._content_taken = True
+        self._pieces = ()
+        # ASGI: receive() after the response gives http.disconnect.
+        self.disconnected = True
+        if self._arrival is not None:
+            self._wake()
+        self.source.finished(self)
+
+    def _fail(self) -> None:
+        """Answer 500 while that is possible, else let the client see that the response was cut."""
+        if self._state == COMPLETE or self.gone:
+            return
+        if self._state <= HELD:
+            self.source.respond(self, 500, _FAILURE_FIELDS, b"Internal Server Error\n")
+            self._complete()
+        else:
+            self._state = ABORTED
+            self.source.abort(self)
+
+    def hang_up(self) -> None:
+        """Learn that nobody reads any more: receive() gives http.disconnect, send() raises."""
+        self.gone = True
+        self.disconnect()
+
+    def _log_failure(self, error: Exception) -> None:
+        if not self.gone:
+            logger.error("%s: the application failed%s", self.head.line.log, self._when(), exc_info=error)
+        elif not isinstance(error, OSError):
+            # Frameworks turn a disconnect into errors of their own, so this is not worth more than a line.
+            logger.info("%s: the application ended with %r after its client had gone", self.head.line.log, error)
+
+    def _when(self) -> str:
+        if self._state == COMPLETE:
+            return " after its response"
+        if self._state <= HELD:
+            return " without a response, expected " + _EXPECTED[self._state]
+        return " before its response was complete, expected " + _EXPECTED[self._state]
+
+
+_EXPECTED: dict[int, str] = {
+    UNSTARTED: "'http.response.start'",
+    HELD: "'http.response.body'",
+    STREAMING: "'http.response.body'",
+    TRAILERS: "'http.response.trailers'",
+    COMPLETE: "nothing more: the response is complete",
+    ABORTED: "nothing more: the response was cut",
+}
+
+_FAILURE_FIELDS: list[tuple[bytes, bytes]] = [(b"content-type", b"text/plain; charset=utf-8")]
+
+

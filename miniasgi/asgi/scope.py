@@ -1,0 +1,71 @@
+"""A request's head as an ASGI connection scope (ASGI HTTP 2.5, "HTTP Connection Scope").
+
+Every request has dicts and a list of its own: what one request puts into its scope, no other may find there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..http1.head import RequestHead
+from ..types import Scope
+
+__all__ = ["Origin", "http_scope"]
+
+
+class Origin:
+    """What the scopes of one connection have in common.
+
+    Attributes:
+        client: host and port of the peer, or None (ASGI: "client").
+        server: host and port that it connected to, or None (ASGI: "server").
+        scheme: "http" or "https".
+        root_path: where the application is mounted; says nothing about path, which is what the client sent.
+        state: what lifespan start-up has stored; each request gets a shallow copy.
+    """
+
+    __slots__ = ("client", "root_path", "scheme", "server", "state")
+
+    def __init__(
+        self,
+        client: tuple[str, int] | None,
+        server: tuple[str, int | None] | None,
+        scheme: str,
+        root_path: str,
+        state: dict[str, Any],
+    ) -> None:
+        self.client = client
+        self.server = server
+        self.scheme = scheme
+        self.root_path = root_path
+        self.state = state
+
+
+def http_scope(head: RequestHead, origin: Origin) -> Scope:
+    """The scope of one request."""
+    line = head.line
+    extensions: dict[str, dict[str, Any]] = {
+        "http.response.trailers": {},
+        "http.response.pathsend": {},
+        "http.response.zerocopysend": {},
+        "http.response.early_hint": {},
+    }
+    if line.version == "1.0":
+        # Neither trailers nor interim responses are known to HTTP/1.0 (RFC 9110 §6.5, §15.2).
+        del extensions["http.response.trailers"], extensions["http.response.early_hint"]
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "http_version": line.version,
+        "method": line.method,
+        "scheme": origin.scheme,
+        "path": line.path,
+        "raw_path": line.raw_path,
+        "query_string": line.query,
+        "root_path": origin.root_path,
+        "headers": head.fields,
+        "client": origin.client,
+        "server": origin.server,
+        "state": origin.state.copy(),
+        "extensions": extensions,
+    }

@@ -1,0 +1,283 @@
+"""The life of one HTTP/1.1 connection: reading requests, answering them in order, ending.
+
+Knows asyncio's transport and its own deadlines. Does not know how octets are parsed (http1.parsers), how responses are
+framed (server.writing), how a connection is ended (server.ending) nor what an application is (asgi.exchange).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+
+from ..asgi.body import HIGH_WATER
+from ..asgi.exchange import Exchange
+from ..asgi.scope import Origin, http_scope
+from ..errors import ContentTooLarge, Overloaded, RequestError
+from ..http1.head import CHUNKED, RequestHead
+from .ending import BUSY, CLOSED, CLOSING, DRAINING, HEAD, IDLE, EndingHalf
+from .service import Service
+
+__all__ = ["HttpConnection"]
+
+# 64 KiB: content that the application has left unread is read to that bound to save the connection.
+_DRAIN_OCTETS = 64 * 1024
+# 16: pipelined requests that are answered before other connections have their turn.
+_TURN = 16
+# 16 KiB: how much of what is held is fed at a time, because each request copies what follows it.
+_WINDOW = 16 * 1024
+
+
+class HttpConnection(EndingHalf):
+    """One client's connection; the sink of its parser and the ResponseWriter of its exchanges."""
+
+    __slots__ = ("_content_octets", "_ended_by_client", "_fault", "_parser", "_pumping")
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
+        self._parser = service.parser(self, service.limits)
+        # What is wrong with the request, found inside a sink method.
+        self._fault: RequestError | None = None
+        # Octets of content that have come.
+        self._content_octets = 0
+        # Whether _pump is at work, which goes on by itself when a response completes inside it.
+        self._pumping = False
+        # Whether the client has closed its side; it may still be reading.
+        self._ended_by_client = False
+
+    # asyncio calls these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]  # a stream transport is what it is
+        service = self.service
+        client = transport.get_extra_info("peername")
+        server = transport.get_extra_info("sockname")
+        self._origin = Origin(
+            (client[0], client[1]) if isinstance(client, tuple) else None,
+            (server[0], server[1]) if isinstance(server, tuple) else (str(server), None) if server else None,
+            "http",
+            service.config.root_path,
+            service.state,
+        )
+        service.connections.add(self)
+        if service.stopping:
+            self.close()
+
+    def data_received(self, data: bytes) -> None:
+        state = self.state
+        if state <= HEAD and not self._held:
+            self._pump(data)
+        elif state is BUSY and self._unread:
+            self._pump(data)
+        elif state is DRAINING:
+            self._pump(data)
+        elif state >= CLOSING:
+            self._linger(len(data))
+        else:
+            self._hold(self._held + data)
+
+    def eof_received(self) -> bool:
+        """Keep the connection to answer what has been asked: a half-closed client still reads (RFC 9112 §9.6).
+
+        The application is told http.disconnect, because a client that has gone altogether looks the same; its
+        response is sent all the same, and fails when the client answers with a reset.
+        """
+        self._ended_by_client = True
+        exchange = self._exchange
+        if exchange is None or self.state is not BUSY:
+            return bool(self._held) and self.state < CLOSING
+        if self._unread:
+            # The content is cut short: there is no request to answer (RFC 9112 §8).
+            exchange.hang_up()
+            return False
+        exchange.disconnect()
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.state = CLOSED
+        service = self.service
+        service.connections.discard(self)
+        service.opened -= 1
+        self.read_deadline = inf
+        self.release_writers()
+        exchange = self._exchange
+        self._held = b""
+        if exchange is not None:
+            self._exchange = None
+            exchange.hang_up()
+            self._log(exchange, exchange.status)
+        if service.stopping:
+            service.check_quiet()
+
+    # Reading
+
+    def _pump(self, data: bytes) -> None:
+        """Feed the parser, and start what it finds, one request after the other."""
+        self._pumping = True
+        turns = _TURN
+        while True:
+            try:
+                rest = self._parser.feed(data)
+            except RequestError as error:
+                self._fault = self._fault or error
+                rest = b""
+            if self._fault is not None:
+                self.refuse(self._fault)
+                break
+            fresh = self._fresh
+            self._held = rest
+            if fresh is not None:
+                self._fresh = None
+                self._start(fresh)
+            elif self.state is IDLE:
+                self.state = HEAD
+                self.read_deadline = self.service.now + self.service.config.timeout_request_header
+            elif self.state is DRAINING:
+                self._drained_some()
+            elif self.state is BUSY:
+                self._received_some()
+            if self.state is not IDLE or not self._held:
+                break
+            turns -= 1
+            if not turns:
+                self.loop.call_soon(self._resume)
+                break
+            data = self._next_window()
+        self._pumping = False
+        if self._held:
+            self._hold(self._held)
+
+    def _resume(self) -> None:
+        """Go on with what is held, as soon as nothing is running."""
+        if self.state is IDLE and self._held and not self._pumping:
+            self._pump(self._next_window())
+        if self.state <= HEAD and self._ended_by_client and not self._held:
+            self.close()
+
+    def _next_window(self) -> bytes:
+        data = self._held[:_WINDOW]
+        self._held = self._held[_WINDOW:]
+        if self._reading_paused and len(self._held) <= HIGH_WATER:
+            self._resume_reading()
+        return data
+
+    def _hold(self, data: bytes) -> None:
+        """Keep what may not be parsed yet; beyond the mark the client is made to wait."""
+        self._held = data
+        if len(data) > HIGH_WATER:
+            self._pause_reading()
+
+    # The parser calls these
+
+    def on_request(self, head: RequestHead) -> None:
+        exchange = self._exchange = self._fresh = Exchange(self, head)
+        length = self._unread = head.section.length
+        if length:
+            self._content_octets = 0
+            limit = self.service.limit_body
+            if limit is not None and length > limit:
+                self._fault = ContentTooLarge(f"content of {length} octets, at most {limit} are taken")
+        if self.service.access is not None:
+            exchange.started_at = self.service.clock()
+
+    def on_body(self, data: bytes) -> None:
+        self._content_octets += len(data)
+        limit = self.service.limit_body
+        if limit is not None and self._content_octets > limit:
+            self._fault = ContentTooLarge(f"content of more than {limit} octets")
+        elif self._exchange is not None:
+            self._exchange.add_content(data)
+
+    def on_end(self) -> None:
+        self._unread = 0
+        if self._exchange is not None:
+            self._exchange.end_content()
+
+    # One request
+
+    def _start(self, exchange: Exchange) -> None:
+        service = self.service
+        if service.limit_running is not None and len(service.running) >= service.limit_running:
+            self.refuse(Overloaded(f"{service.limit_running} requests are running"))
+            return
+        self.state = BUSY
+        self.read_deadline = inf
+        self.closing_announced = False
+        if self._unread:
+            self._received_some()
+        exchange.task = service.spawn(exchange.run(service.app, http_scope(exchange.head, self._origin)))
+        if not exchange.done:
+            # Tasks are held weakly by asyncio; and whoever stops the server has to find this one.
+            service.running.add(exchange)
+
+    def _received_some(self) -> None:
+        """Content has come: more is due before long, unless the application has enough for now."""
+        if not self._unread:
+            self.read_deadline = inf
+            return
+        if self.read_deadline != inf:
+            self.read_deadline = self.service.now + self.service.config.timeout_request_body
+        exchange = self._exchange
+        if exchange is not None and exchange.waiting_octets > HIGH_WATER:
+            self._pause_reading()
+            self.read_deadline = inf  # the application is slow, not the client
+
+    def want_content(self) -> None:
+        exchange = self._exchange
+        if exchange is None or not self._unread:
+            return
+        self.read_deadline = self.service.now + self.service.config.timeout_request_body
+        self._resume_reading()
+        if exchange.head.expects_continue and not exchange.continued:
+            exchange.continued = True
+            # RFC 9110 §10.1.1: not when content has come already, nor after the response has begun.
+            if not self._content_octets and not exchange.response_started:
+                self.write_continue()
+
+    def may_reuse(self, exchange: Exchange) -> bool:
+        if not exchange.head.persistent:  # the client wants it so
+            return False
+        if self.service.stopping:
+            return False
+        if self._ended_by_client and not self._held:  # no request can follow
+            return False
+        if self._unread:
+            # Unknown, too much, or perhaps never sent: not worth waiting for.
+            if self._unread == CHUNKED or self._unread - self._content_octets > _DRAIN_OCTETS:
+                return False
+            if exchange.head.expects_continue and not exchange.continued:
+                return False
+        return True
+
+    def finished(self, exchange: Exchange) -> None:
+        self._exchange = None
+        if self.service.access is not None:
+            self._log(exchange, exchange.status)
+        if self.closing_announced:
+            self.close()
+        elif self._unread:
+            self.state = DRAINING
+            self.read_deadline = self.service.now + self.service.config.timeout_request_body
+            self._resume_reading()
+        else:
+            self._become_idle()
+
+    def _become_idle(self) -> None:
+        service = self.service
+        if service.stopping:
+            self.close()
+            return
+        self.state = IDLE
+        self.read_deadline = service.now + service.keep_alive_seconds
+        if not self._pumping and (self._held or self._ended_by_client):
+            # Not at once: this is called from within the application's task.
+            self.loop.call_soon(self._resume)
+
+    def _drained_some(self) -> None:
+        if not self._unread:
+            self._become_idle()
+
+    def ended(self, exchange: Exchange) -> None:
+        service = self.service
+        service.running.discard(exchange)
+        if service.stopping:
+            service.check_quiet()

@@ -1,0 +1,191 @@
+"""How a connection ends: refused, cut, timed out, or simply done.
+
+Knows the transport and whom to tell. Does not know how requests are read (server.connection) or responses framed
+(server.writing).
+"""
+
+from __future__ import annotations
+
+import logging
+from enum import IntEnum
+from math import inf
+
+from ..asgi.exchange import Exchange
+from ..asgi.scope import Origin
+from ..errors import RequestError, RequestTimeout
+from ..http1.response import UntilCloseWriter, encode_error
+from .service import Service
+from .writing import WritingHalf
+
+__all__ = ["TRANSITIONS", "EndingHalf", "State"]
+
+logger = logging.getLogger("miniasgi.server")
+
+# 256 KiB and 2 s: how much of what still comes is read before closing, so that the client gets to see the answer. A
+# socket that is closed with octets unread sends a reset, which can overtake the answer (RFC 9112 §9.6).
+_LINGER_OCTETS = 256 * 1024
+_LINGER_SECONDS = 2.0
+
+
+class State(IntEnum):
+    """Where a connection stands. The members' comments say how they are left."""
+
+    IDLE = 0  # no octet of a request: the first one (HEAD, BUSY); idle deadline or stop (CLOSING)
+    HEAD = 1  # an incomplete head: its end (BUSY); head deadline, bad octets (CLOSING)
+    BUSY = 2  # a request runs: its response is complete (IDLE, DRAINING, CLOSING)
+    DRAINING = 3  # answered, but content still comes: its end (IDLE); bad octets, too slow (CLOSING)
+    CLOSING = 4  # nothing more is answered: the transport is closed (CLOSED)
+    CLOSED = 5  # the transport is gone
+
+
+#: Which state may follow which; the tests hold the code against it.
+TRANSITIONS: dict[State, tuple[State, ...]] = {
+    State.IDLE: (State.HEAD, State.BUSY, State.CLOSING, State.CLOSED),
+    State.HEAD: (State.BUSY, State.CLOSING, State.CLOSED),
+    State.BUSY: (State.IDLE, State.DRAINING, State.CLOSING, State.CLOSED),
+    State.DRAINING: (State.IDLE, State.CLOSING, State.CLOSED),
+    State.CLOSING: (State.CLOSED,),
+    State.CLOSED: (),
+}
+
+IDLE, HEAD, BUSY, DRAINING, CLOSING, CLOSED = State
+
+
+class EndingHalf(WritingHalf):
+    """The states of a connection and the ways out of them; HttpConnection is the rest of it."""
+
+    __slots__ = (
+        "_exchange",
+        "_fresh",
+        "_held",
+        "_linger_left",
+        "_origin",
+        "_reading_paused",
+        "_unread",
+        "read_deadline",
+        "state",
+    )
+
+    _origin: Origin  # set by connection_made
+    _linger_left: int  # octets that are still read before closing; set by _linger
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service)
+        self.state = IDLE
+        #: When the client has had its time to send; checked by the sweep. A new connection owes a whole head.
+        self.read_deadline = service.now + service.config.timeout_request_header
+        # The request whose response is not complete; content goes to it.
+        self._exchange: Exchange | None = None
+        # The same until it has been started: sink methods only queue.
+        self._fresh: Exchange | None = None
+        # Octets after the current request, which may not be parsed before it is answered.
+        self._held = b""
+        # Whether content of the current request is still to come: its length, CHUNKED, or 0.
+        self._unread = 0
+        self._reading_paused = False
+
+    def check_deadlines(self, now: float) -> None:
+        """End what has taken too long; called about once a second."""
+        if now >= self.write_deadline and not self.check_write_progress():
+            logger.info("%s: the client takes nothing, connection cut", self.peer)
+            self.transport.abort()
+        elif now >= self.read_deadline:
+            self.read_deadline = inf
+            if self.state is HEAD:
+                self.refuse(RequestTimeout("the request head took too long"))
+            elif self.state is BUSY:
+                self.refuse(RequestTimeout("no more of the content came"))
+            elif self.state is CLOSING:
+                self.transport.abort()
+            else:
+                self.close()
+
+    @property
+    def peer(self) -> str:
+        """The client's address for a log line."""
+        client = self._origin.client
+        return f"{client[0]}:{client[1]}" if client else "-"
+
+    def refuse(self, error: RequestError) -> None:
+        """Answer a request with the error's status, and end the connection. No other code writes a 4xx."""
+        exchange, self._exchange, self._fresh = self._exchange, None, None
+        logger.info("%s: refused with %d: %s", self.peer, error.status, error)
+        cut = exchange is not None and exchange.response_started
+        if not cut:
+            self.transport.write(encode_error(error.status, self.service.defaults))
+        if exchange is not None:
+            exchange.status = exchange.status or error.status
+            exchange.hang_up()
+        self._log(exchange, error.status)
+        # More may be coming, whatever has been found wrong with what came.
+        self.close(linger=True)
+
+    def abort(self, exchange: Exchange) -> None:
+        """Let the client see that the response was cut: no last chunk, fewer octets than declared, or a reset."""
+        self._exchange = None
+        exchange.hang_up()
+        self._log(exchange, exchange.status)
+        if isinstance(self._body, UntilCloseWriter):
+            self.transport.abort()
+        self.close()
+
+    def close(self, *, linger: bool = False) -> None:
+        """Close when everything has been written; with *linger*, or input left, only when the client has seen it."""
+        if self.state >= CLOSING:
+            return
+        linger = linger or bool(self._held) or self._unread != 0
+        self.state = CLOSING
+        self._held = b""
+        transport = self.transport
+        if not linger or transport.is_closing() or not transport.can_write_eof():
+            self.read_deadline = self.service.now + self.service.config.timeout_write
+            transport.close()
+            return
+        self._linger_left = _LINGER_OCTETS
+        # A tick may be due at once, and the clock has stood still since the last.
+        self.read_deadline = self.service.now + _LINGER_SECONDS + 1
+        transport.write_eof()
+        self._resume_reading()
+
+    def _linger(self, octets: int) -> None:
+        """Drop what comes after the end, up to a bound."""
+        self._linger_left -= octets
+        if self._linger_left < 0:
+            self.transport.close()
+
+    def stop(self) -> None:
+        """The server stops: end a connection on which nothing has been asked."""
+        if self.state is IDLE and not self._held:
+            self.close()
+
+    def cut(self) -> None:
+        """The server's patience is over: tell the application that its client has gone."""
+        exchange = self._exchange
+        if exchange is None:
+            self.close()
+        else:
+            self._exchange = None
+            exchange.hang_up()
+            self._log(exchange, exchange.status)
+            self.close()
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused and not self.transport.is_closing():
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and not self.transport.is_closing():
+            self._reading_paused = False
+            self.transport.resume_reading()
+
+    def _log(self, exchange: Exchange | None, status: int) -> None:
+        """The access line of a request, or of what was none."""
+        access = self.service.access
+        if access is None:
+            return
+        if exchange is None:
+            access.add(self._origin.client, '"-"', status, 0, 0.0)
+        else:
+            seconds = self.service.clock() - exchange.started_at
+            access.add(self._origin.client, exchange.head.line.log, status, exchange.octets, seconds)

@@ -1,0 +1,124 @@
+"""Running one server as the whole of a process: its loop, its signals, its logs, its exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import signal
+import sys
+from contextlib import suppress
+from importlib.util import find_spec
+from types import FrameType
+from typing import Any
+
+from .. import importer
+from .._version import __version__
+from ..config import Config
+from ..errors import StartupError
+from ..observe import logs
+from ..types import App
+from .loops import loop_factory
+from .server import Server, parser_factory
+
+__all__ = ["run"]
+
+logger = logging.getLogger("miniasgi.server")
+
+
+def run(app: App | str, config: Config) -> int:
+    """Serve *app* until a signal says to stop. Returns the exit status: 0.
+
+    SIGINT and SIGTERM stop gracefully, a second one at once. Raises StartupError if the server cannot start.
+    """
+    logs.configure(config.log_level)
+    if isinstance(app, str):
+        app = importer.load(app, factory=config.factory, app_dir=config.app_dir)
+    parser_factory(config.http)  # a parser that cannot be had is told before anything is opened
+    with asyncio.Runner(loop_factory=loop_factory(config.loop)) as runner:
+        return runner.run(_serve(app, config))
+
+
+async def _serve(app: App, config: Config) -> int:
+    server = Server(app, config)
+    signals = _Signals(server)
+    signals.install()
+    try:
+        async with server:
+            signals.starting = None
+            _greet(server, config)
+            await server.wait()
+            logger.info("stopping")
+    except asyncio.CancelledError:
+        if not signals.received:
+            raise
+    finally:
+        signals.restore()
+    return 0
+
+
+def _greet(server: Server, config: Config) -> None:
+    loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+    if config.loop == "auto" and loop == "asyncio":
+        missing = [name for name in ("uvloop", "httptools", "h11") if find_spec(name) is None]
+        if "uvloop" in missing:
+            logger.info("not installed: %s; serving on asyncio with the hand-written parser", ", ".join(missing))
+    parser = "handwritten" if config.http == "auto" else config.http
+    logger.info(
+        "miniasgi %s on %s (%s, %s parser, Python %s, process %d); Ctrl-C stops it",
+        __version__,
+        " and ".join(server.urls),
+        loop,
+        parser,
+        platform.python_version(),
+        os.getpid(),
+    )
+
+
+class _Signals:
+    """SIGINT and SIGTERM: the first stops, the second ends."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._before: dict[int, Any] = {}
+        self.received = 0
+        #: The task to cancel while the server is still starting.
+        self.starting = asyncio.current_task()
+
+    def install(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # ValueError: not in the main thread, where whoever started it has to stop it.
+            with suppress(ValueError):
+                self._before[number] = signal.signal(number, self._handle)
+
+    def restore(self) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.received += 1
+        if self.received == 1:
+            self._loop.call_soon_threadsafe(self._stop)
+        else:
+            # From here and not from the loop, which an application may have blocked.
+            self._server.flush()
+            sys.stderr.flush()
+            os._exit(128 + number)
+
+    def _stop(self) -> None:
+        if self.starting is not None:
+            self.starting.cancel()
+        self._server.stop()
+
+
+def run_with_options(app: App | str, **options: Any) -> None:
+    """See miniasgi.run."""
+    try:
+        run(app, Config.from_options(**options))
+    except StartupError as error:
+        if error.details:
+            print(error.details.rstrip("\n"), file=sys.stderr)
+        print(f"miniasgi: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_status) from None

@@ -1,0 +1,241 @@
+"""A server: listens, keeps its connections' deadlines, drains, stops.
+
+Knows the running loop, listeners and connections. Installs no signal handler and configures no logging, so that it
+can be embedded in a program that has its own (server.run does both for the command line).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import TracebackType
+from typing import Any
+
+from .. import importer
+from ..asgi.exchange import Exchange
+from ..asgi.lifespan import Lifespan
+from ..config import Config
+from ..errors import StartupError
+from ..http1 import parsers
+from ..observe.access import AccessLog
+from ..types import App
+from .connection import HttpConnection
+from .listeners import Listener, bind, descriptors_to_spare
+from .service import Service
+
+__all__ = ["Server", "parser_factory"]
+
+logger = logging.getLogger("miniasgi.server")
+
+# 1 s: after a hang-up, how long applications have to end by themselves, and after that, to take their cancellation.
+_LAST_SECONDS = 1.0
+
+
+def parser_factory(name: str) -> parsers.ParserFactory:
+    """The parser that ``--http`` names. Raises StartupError where it cannot be had."""
+    if name == "auto":
+        name = "handwritten"  # the fastest, by the benchmark
+    if ":" in name:
+        factory: parsers.ParserFactory = importer.load(name, what="parser factory")
+        return factory
+    try:
+        return parsers.load(name)
+    except ImportError as error:
+        raise StartupError(f"--http {name}: the package {name} is not installed") from error
+
+
+class Server:
+    """Serves one application in the running loop.
+
+    ::
+
+        async with Server(app, Config(port=0)) as server:   # listening inside, drained outside
+            print(server.port)
+
+    Any number of servers may share a loop. *app* is an ASGI application, or "module:attribute".
+
+    Raises:
+        StartupError: from serve() and ``async with``: the application cannot be loaded or started, or the address
+            cannot be had.
+    """
+
+    def __init__(self, app: App | str, config: Config | None = None) -> None:
+        self.config = config or Config()
+        if isinstance(app, str):
+            app = importer.load(app, factory=self.config.factory, app_dir=self.config.app_dir)
+        self._app: App = app
+        self._listeners: list[Listener] = []
+        self._stop = asyncio.Event()
+        self._forced = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._open_limit = 1 << 30
+        self._accepting = False
+        self._pause_reported = False
+        self._resuming: asyncio.Task[None] | None = None
+        self._service: Service  # set by __aenter__
+        self._lifespan: Lifespan  # set by __aenter__
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Host and port of each listening socket."""
+        return [listener.address for listener in self._listeners]
+
+    @property
+    def port(self) -> int:
+        """The port that is listened to, also where 0 was asked for."""
+        return self._listeners[0].address[1]
+
+    @property
+    def urls(self) -> list[str]:
+        """Where the server can be reached."""
+        return [listener.url for listener in self._listeners]
+
+    async def serve(self) -> None:
+        """Serve until stop() is called, then drain and return."""
+        async with self:
+            await self.wait()
+
+    async def wait(self) -> None:
+        """Wait until stop() is called."""
+        await self._stop.wait()
+
+    def stop(self, *, force: bool = False) -> None:
+        """Make serve() finish: running requests get ``timeout_graceful_shutdown``; with *force*, nothing."""
+        self._stop.set()
+        if force:
+            self._forced.set()
+
+    async def __aenter__(self) -> Server:
+        config = self.config
+        # In this order: an address that cannot be had is told before an application has done its start-up.
+        bound = bind(config.host, config.port)
+        self._listeners = [Listener(socket, config.backlog) for socket in bound]
+        try:
+            access_logger = logging.getLogger("miniasgi.access")
+            enabled = config.access_log and access_logger.isEnabledFor(logging.INFO)
+            access = AccessLog(access_logger) if enabled else None
+            loop = asyncio.get_running_loop()
+            self._service = Service(self._app, config, loop, parser_factory(config.http), access)
+            self._lifespan = Lifespan(self._app, config.lifespan)
+            self._service.state = self._lifespan.state
+            await self._lifespan.start_up()
+            self._open_limit = descriptors_to_spare()
+            await self._accept()
+            self._timer = loop.call_later(1.0, self._sweep)
+        except BaseException:
+            for listener in self._listeners:
+                listener.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self._drain()
+            await self._lifespan.shut_down(0 if self._forced.is_set() else self.config.timeout_graceful_shutdown)
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            self.flush()
+
+    def flush(self) -> None:
+        """Write access lines that wait; for whoever ends the process without draining."""
+        service: Service | None = getattr(self, "_service", None)
+        if service is not None and service.access is not None:
+            service.access.flush()
+
+    # Accepting
+
+    async def _accept(self) -> None:
+        self._accepting = True
+        for listener in self._listeners:
+            await listener.resume(self._connect)
+
+    def _connect(self) -> HttpConnection:
+        service = self._service
+        service.opened += 1
+        if service.opened >= self._open_limit and self._accepting:
+            # At once, not soon: uvloop accepts whatever is queued, and gives its listener up when accept() fails.
+            self._accepting = False
+            for listener in self._listeners:
+                listener.pause()
+            if not self._pause_reported:
+                self._pause_reported = True
+                logger.warning(
+                    "%d connections are open, as many as the limit of descriptors allows: no more are accepted until "
+                    "some end (ulimit -n raises it)",
+                    service.opened,
+                )
+        return HttpConnection(service)
+
+    def _sweep(self) -> None:
+        """Once a second: the date, access lines, deadlines."""
+        service = self._service
+        self._timer = service.loop.call_later(1.0, self._sweep)
+        service.tick()
+        if service.access is not None:
+            service.access.tick()
+        now = service.now
+        for connection in list(service.connections):
+            # Compared here, because a call for each of ten thousand idle connections would be felt.
+            if now >= connection.read_deadline or now >= connection.write_deadline:
+                connection.check_deadlines(now)
+        # Counted anew: a connection that failed between accept() and connection_made is never lost.
+        service.opened = len(service.connections)
+        if not self._accepting and not self._stop.is_set() and service.opened < self._open_limit * 0.9:
+            self._resuming = service.loop.create_task(self._accept())
+
+    # Stopping
+
+    async def _drain(self) -> None:
+        """Let running requests finish, then end them: hang up, cancel, cut. Each step is bounded."""
+        service = self._service
+        service.stopping = True
+        self._accepting = False
+        if self._resuming is not None:
+            await self._resuming
+        for listener in self._listeners:
+            listener.close()
+        for connection in list(service.connections):
+            connection.stop()
+        if await self._quiet(self.config.timeout_graceful_shutdown):
+            return
+        left = len(service.running)
+        if left:
+            logger.warning("%d requests are still running and are told that their client has gone", left)
+        for connection in list(service.connections):
+            connection.cut()
+        for exchange in list(service.running):
+            exchange.hang_up()
+        if await self._quiet(_LAST_SECONDS, connections=False):
+            await self._close_all()
+            return
+        stuck: list[Exchange] = list(service.running)
+        for exchange in stuck:
+            if exchange.task is not None:
+                exchange.task.cancel()
+        if not await self._quiet(_LAST_SECONDS, connections=False):
+            for exchange in service.running:
+                logger.error("%s: does not end even when cancelled, and is left", exchange.head.line.log)
+        await self._close_all()
+
+    async def _close_all(self) -> None:
+        """Give the last responses a moment to leave, then cut what is still open."""
+        if not await self._quiet(_LAST_SECONDS):
+            for connection in list(self._service.connections):
+                connection.transport.abort()
+            await self._quiet(_LAST_SECONDS)
+
+    async def _quiet(self, seconds: float, *, connections: bool = True) -> bool:
+        """Wait until no request is running and, with *connections*, none of those is open. False if time ran out."""
+        quiet = self._service.quiet(connections=connections)
+        if quiet.done():
+            return True
+        forced = asyncio.ensure_future(self._forced.wait())
+        try:
+            waited: list[asyncio.Future[Any]] = [quiet, forced]
+            await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            forced.cancel()
+        return quiet.done()

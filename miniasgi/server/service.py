@@ -1,0 +1,107 @@
+"""What all connections of one server share, and nothing that a socket is needed for.
+
+Knows the application, the configuration and the clock. Everything that changes with time is changed by tick(), once a
+second: no request starts a timer or asks for the date.
+"""
+
+from __future__ import annotations
+
+import time
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+from ..asgi.exchange import Exchange
+from ..config import Config
+from ..http1.parsers import Limits, ParserFactory
+from ..http1.response import ResponseFields
+from ..types import App
+from .tasks import Spawn, task_spawner
+
+if TYPE_CHECKING:
+    from ..observe.access import AccessLog
+    from .connection import HttpConnection
+
+__all__ = ["Service"]
+
+
+class Service:
+    """One server's application, settings and books.
+
+    Attributes:
+        now: the clock's time at the last tick; deadlines are as coarse as that.
+        defaults: field lines that every response gets which does not state its own Date or Server.
+        stopping: whether responses must announce that their connection closes.
+        connections: those that are open.
+        running: exchanges whose application has not returned, but for those that return at once.
+        state: what lifespan start-up has stored.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        config: Config,
+        loop: AbstractEventLoop,
+        parser: ParserFactory,
+        access: AccessLog | None = None,
+        *,
+        clock: Callable[[], float] | None = None,
+        spawn: Spawn | None = None,
+    ) -> None:
+        self.app = app
+        self.config = config
+        self.loop = loop
+        self.parser = parser
+        self.access = access
+        self.clock = clock or time.monotonic  # uvloop's own clock has milliseconds only
+        self.spawn = spawn or task_spawner(loop)
+        self.limits = Limits(
+            request_line=config.limit_request_line,
+            field=config.limit_request_field_size,
+            fields=config.limit_request_fields,
+            head=config.limit_request_head,
+        )
+        self.limit_body = config.limit_request_body
+        self.limit_running = config.limit_concurrency
+        self.keep_alive_seconds = config.timeout_keep_alive
+        self.connections: set[HttpConnection] = set()
+        self.running: set[Exchange] = set()
+        self.state: dict[str, Any] = {}
+        self.stopping = False
+        #: Connections accepted and not yet lost, those included that asyncio has not handed over.
+        self.opened = 0
+        # Resolved when nothing is left of what is waited for; only while the server stops.
+        self._quiet: Future[None] | None = None
+        self._quiet_connections = False
+        names = {name for name, _ in config.headers}
+        self._more = b"".join(b"%b: %b\r\n" % pair for pair in config.headers)
+        self._server = b"server: miniasgi\r\n" if config.server_header and b"server" not in names else b""
+        self._has_date = config.date_header and b"date" not in names
+        self.tick()
+
+    def tick(self) -> None:
+        """Set the clock and the Date field (RFC 9110 §6.6.1)."""
+        self.now = self.clock()
+        date = b"date: %b\r\n" % formatdate(usegmt=True).encode() if self._has_date else b""
+        self._date = date
+        self.defaults = date + self._server + self._more
+
+    def defaults_beside(self, fields: ResponseFields) -> bytes:
+        """The default field lines for an application that states its own Date or Server."""
+        date = b"" if fields.has_date else self._date
+        return date + (b"" if fields.has_server else self._server) + self._more
+
+    def quiet(self, *, connections: bool) -> Future[None]:
+        """A future that is done when no request is running and, with *connections*, no connection is open."""
+        self._quiet = self.loop.create_future()
+        self._quiet_connections = connections
+        self.check_quiet()
+        return self._quiet
+
+    def check_quiet(self) -> None:
+        """Something has ended while the server stops: see whether it was the last."""
+        quiet = self._quiet
+        if quiet is not None and not quiet.done() and not self.running:
+            if not (self._quiet_connections and self.connections):
+                quiet.set_result(None)

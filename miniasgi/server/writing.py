@@ -1,0 +1,196 @@
+"""The outgoing half of a connection: responses in, octets out, no faster than the client takes them.
+
+Knows the transport and HTTP/1.1's framing. Does not know how requests come in (server.connection) nor what an
+application is (asgi.exchange, which calls what is here through its ResponseWriter).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from math import inf
+
+from ..asgi.exchange import Exchange
+from ..http1.response import (
+    CONTINUE,
+    BodyWriter,
+    ResponseFields,
+    UntilCloseWriter,
+    choose_framing,
+    encode_fields,
+    encode_informational,
+    frame_whole,
+    status_line,
+    without_length,
+)
+from .sendfile import send_file
+from .service import Service
+
+__all__ = ["WritingHalf"]
+
+
+class WritingHalf(asyncio.Protocol):
+    """What an exchange writes to; HttpConnection is the rest of it."""
+
+    __slots__ = (
+        "_body",
+        "_drained",
+        "_mark",
+        "_socket_wait",
+        "closing_announced",
+        "loop",
+        "service",
+        "transport",
+        "write_deadline",
+        "write_paused",
+    )
+
+    transport: asyncio.Transport  # set by connection_made
+    _body: BodyWriter  # how the running response is framed; set by start_response
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.loop = service.loop
+        #: Whether the transport holds more than it likes to; set by pause_writing and resume_writing.
+        self.write_paused = False
+        #: When a client that takes nothing has had its time; checked by the sweep.
+        self.write_deadline = inf
+        #: Whether the running response says that the connection closes after it.
+        self.closing_announced = False
+        # Octets in the transport's buffer when the deadline was set: fewer later are progress.
+        self._mark = 0
+        # Resolved by resume_writing and by the end of the connection; shared by all who wait.
+        self._drained: asyncio.Future[None] | None = None
+
+        # What a file that is being sent waits on; resolved by the end of the connection.
+        self._socket_wait: asyncio.Future[None] | None = None
+
+    def may_reuse(self, exchange: Exchange) -> bool:
+        """Whether the connection may take another request after this response."""
+        raise NotImplementedError
+
+    def respond(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        known = encode_fields(fields)
+        if status == 204 and known.length is not None:
+            known = encode_fields(without_length(fields))
+        framing, content = frame_whole(exchange.head, status, known, body)
+        # One write for head and content: two would be two packets, and two calls of the kernel.
+        self.transport.write(
+            b"".join(
+                (
+                    status_line(status),
+                    self._defaults(known),
+                    known.encoded,
+                    framing,
+                    self._persistence(exchange, known),
+                    b"\r\n",
+                    content,
+                )
+            )
+        )
+        exchange.status = status
+        exchange.octets = len(content)
+
+    def start_response(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        known = encode_fields(fields)
+        if status == 204 and known.length is not None:
+            known = encode_fields(without_length(fields))
+        self._body, framing = choose_framing(exchange.head, status, known, None)
+        ends_with_connection = isinstance(self._body, UntilCloseWriter)
+        persistence = self._persistence(exchange, known, ends_with_connection)
+        defaults = self._defaults(known)
+        self.transport.write(
+            b"".join((status_line(status), defaults, known.encoded, framing, persistence, b"\r\n"))
+        )
+        exchange.status = status
+
+    def _defaults(self, fields: ResponseFields) -> bytes:
+        if fields.has_date or fields.has_server:
+            return self.service.defaults_beside(fields)
+        return self.service.defaults
+
+    def _persistence(self, exchange: Exchange, fields: ResponseFields, ends_with_connection: bool = False) -> bytes:
+        """The Connection field of a response, which must announce a close (RFC 9112 §9.6)."""
+        if fields.close or ends_with_connection or not self.may_reuse(exchange):
+            self.closing_announced = True
+            return b"connection: close\r\n"
+        # RFC 9112 §9.3: HTTP/1.1 persists by itself, HTTP/1.0 where both sides say so.
+        return b"" if exchange.head.line.version == "1.1" else b"connection: keep-alive\r\n"
+
+    def write_body(self, exchange: Exchange, data: bytes, more: bool) -> None:
+        octets = self._body.write(data, more)
+        if octets:
+            self.transport.write(octets)
+            exchange.octets += len(data)
+
+    async def write_file(self, exchange: Exchange, file: int, offset: int, count: int) -> None:
+        if exchange.head.line.method == "HEAD" or not count:
+            return
+        self.transport.write(self._body.announce(count))
+        await send_file(self, file, offset, count)
+        exchange.octets += count
+        if self._body.after:
+            self.transport.write(self._body.after)
+
+    def write_trailers(self, exchange: Exchange, fields: list[tuple[bytes, bytes]]) -> None:
+        end = self._body.write(b"", False)
+        if end and exchange.head.section.takes_trailers:
+            # Only a chunked end is not empty: the last chunk stays, its empty trailer section is replaced.
+            end = b"0\r\n" + encode_fields(fields).encoded + b"\r\n"
+        if end:
+            self.transport.write(end)
+
+    def informational(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        self.transport.write(encode_informational(status, fields))
+
+    def write_continue(self) -> None:
+        """Tell the client to send its content (RFC 9110 §10.1.1)."""
+        self.transport.write(CONTINUE)
+
+    async def drain(self) -> None:
+        """Wait until the client has taken enough, or the connection is lost."""
+        while self.write_paused:
+            drained = self._drained
+            if drained is None:
+                drained = self._drained = self.loop.create_future()
+            # Shielded: it is shared, and a cancelled sender must not cancel the others' wait.
+            await asyncio.shield(drained)
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        self._mark = self.transport.get_write_buffer_size()
+        self.write_deadline = self.service.now + self.service.config.timeout_write
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        self.write_deadline = inf
+        drained = self._drained
+        if drained is not None:
+            self._drained = None
+            if not drained.done():
+                drained.set_result(None)
+
+    def await_socket(self) -> asyncio.Future[None]:
+        self._mark = 0
+        self.write_deadline = self.service.now + self.service.config.timeout_write
+        self._socket_wait = self.loop.create_future()
+        return self._socket_wait
+
+    def socket_ready(self) -> None:
+        self._socket_wait = None
+        self.write_deadline = inf
+
+    def release_writers(self) -> None:
+        """Let go of everybody who waits to write, because the connection is lost."""
+        self.resume_writing()
+        waiter = self._socket_wait
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def check_write_progress(self) -> bool:
+        """Whether a client whose write deadline has passed has taken anything since; sets the next deadline."""
+        size = self.transport.get_write_buffer_size()
+        progress = size < self._mark
+        self._mark = size
+        self.write_deadline = self.service.now + self.service.config.timeout_write
+        return progress

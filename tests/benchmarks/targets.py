@@ -1,0 +1,106 @@
+"""What the project promises itself, compared with what was measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from .report import figure, table
+from .servers import FLOOR, UVICORN
+
+# Stands for whichever of miniasgi's parsers costs least in that workload, on uvloop.
+FASTEST = "miniasgi"
+FASTEST_OF = ("miniasgi-handwritten-uvloop", "miniasgi-httptools-uvloop", "miniasgi-h11-uvloop")
+GRANIAN = "granian"
+
+
+@dataclass(frozen=True)
+class Target:
+    """At most so many times another server's CPU per request in one workload."""
+
+    workload: str
+    other: str
+    at_most: float
+    server: str = FASTEST
+
+
+TARGETS = (
+    Target("hello", FLOOR, 1.9),
+    Target("hello", UVICORN, 0.62),
+    Target("hello", GRANIAN, 0.72),
+    Target("access-log", FLOOR, 2.1),
+    Target("access-log", UVICORN, 0.35),
+    Target("browser", UVICORN, 0.70),
+    Target("browser", GRANIAN, 0.95),
+    Target("echo-1k", UVICORN, 0.65),
+    Target("echo-1k", GRANIAN, 0.45),
+    Target("echo-64k", UVICORN, 1.0),
+    Target("echo-64k", GRANIAN, 1.0),
+    Target("chunks", UVICORN, 0.50),
+    Target("chunks", GRANIAN, 0.80),
+    Target("pipelined", GRANIAN, 0.60),
+    Target("starlette", UVICORN, 0.80),
+    Target("starlette", GRANIAN, 1.0),
+    Target("hello", "uvicorn-h11-uvloop", 0.75, "miniasgi-h11-uvloop"),
+    Target("hello", "uvicorn-httptools-asyncio", 0.75, "miniasgi-handwritten-asyncio"),
+)
+MEMORY_KIBIBYTES = 3.0
+FIRST_ANSWER_TIMES_UVICORN = 0.7
+FLATNESS = 1.10
+
+
+def targets_text(results: Mapping[str, Any]) -> str:
+    """Each target that this run can speak of, and whether it was reached."""
+    rows = [row for target in TARGETS if (row := _target_row(target, results["workloads"]))]
+    rows += _other_rows(results)
+    if not rows:
+        return "targets: this run speaks of none"
+    return "targets\n\n" + table(("what", "measured", "at most", "reached"), rows)
+
+
+def times(workload: Mapping[str, Any], server: str, other: str) -> float | None:
+    """The median of each round's ratio of CPU per request, from the results' JSON."""
+    if server not in workload or other not in workload:
+        return None
+    ratios = [
+        mine["cpu_microseconds"] / theirs["cpu_microseconds"]
+        for mine, theirs in zip(workload[server]["runs"], workload[other]["runs"], strict=True)
+        if mine and theirs
+    ]
+    return median(ratios) if ratios else None
+
+
+def fastest(workload: Mapping[str, Any]) -> str | None:
+    """The least costly of miniasgi's parsers."""
+    costs = {
+        server: cost
+        for server in FASTEST_OF
+        if (cost := workload.get(server, {}).get("cpu_microseconds_per_request")) is not None
+    }
+    return min(costs, key=lambda server: costs[server]) if costs else None
+
+
+def _target_row(target: Target, workloads: Mapping[str, Any]) -> tuple[str, ...] | None:
+    workload = workloads.get(target.workload, {})
+    server = fastest(workload) if target.server == FASTEST else target.server
+    if server is None or (measured := times(workload, server, target.other)) is None:
+        return None
+    return _row(f"{target.workload}: {server} × {target.other}", measured, target.at_most)
+
+
+def _other_rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    server = fastest(results["workloads"].get("hello", {})) or FASTEST_OF[0]
+    rows = []
+    if (octets := results.get("memory", {}).get("octets_each", {}).get(server)) is not None:
+        rows.append(_row(f"memory of an idle connection, KiB: {server}", octets / 1024, MEMORY_KIBIBYTES))
+    seconds = results.get("startup", {}).get("median_seconds", {})
+    if (mine := seconds.get(server)) and (uvicorn := seconds.get(UVICORN)):
+        rows.append(_row(f"first answer: {server} × {UVICORN}", mine / uvicorn, FIRST_ANSWER_TIMES_UVICORN))
+    costs = [by.get(server, {}).get("cpu_microseconds_per_request") for by in results.get("connections", {}).values()]
+    if costs and all(costs):
+        rows.append(_row(f"most / least CPU by connections: {server}", max(costs) / min(costs), FLATNESS))
+    return rows
+
+
+def _row(what: str, measured: float, at_most: float) -> tuple[str, ...]:
+    return what, figure(measured, 2), figure(at_most, 2), "yes" if measured <= at_most else "NO"

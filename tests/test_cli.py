@@ -1,0 +1,316 @@
+"""The command line: what it makes of its arguments and the environment, what it prints, how it exits."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from miniasgi.cli import help_text, main
+from miniasgi.config import OPTIONS, Config
+from miniasgi.errors import StartupError
+
+ROOT = Path(__file__).parents[1]
+
+
+class FakeServer:
+    """Stands where the server's run stands: notes what it was called with, ends as it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Config]] = []
+        self.ending: int | BaseException = 0
+
+    def run(self, app: str, config: Config) -> int:
+        self.calls.append((app, config))
+        if isinstance(self.ending, BaseException):
+            raise self.ending
+        return self.ending
+
+    @property
+    def config(self) -> Config:
+        ((_, config),) = self.calls
+        return config
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
+    for option in OPTIONS:
+        monkeypatch.delenv(option.env, raising=False)
+    fake = FakeServer()
+    module = ModuleType("miniasgi.server.run")
+    module.run = fake.run  # type: ignore[attr-defined]  # a module made by hand
+    monkeypatch.setitem(sys.modules, "miniasgi.server.run", module)
+    return fake
+
+
+def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """The one line that a refused command line prints, without the program's name."""
+    assert main(list(argv)) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert re.fullmatch(r"miniasgi: [^\n]+\n", printed.err)
+    return printed.err[len("miniasgi: ") : -1]
+
+
+def test_without_options_everything_is_as_by_default(server: FakeServer) -> None:
+    assert main(["my.app:app"]) == 0
+    assert server.calls == [("my.app:app", Config())]
+
+
+def test_options_may_stand_on_either_side_of_app(server: FakeServer) -> None:
+    assert main(["--port", "1", "a:b", "--host=::1"]) == 0
+    assert server.calls == [("a:b", Config(port=1, host="::1"))]
+
+
+def test_every_option_can_be_typed_and_every_variable_set(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = {
+        "factory": "on",
+        "app_dir": str(ROOT),
+        "lifespan": "off",
+        "root_path": "/r",
+        "host": "::1",
+        "port": "1",
+        "backlog": "2",
+        "loop": "asyncio",
+        "http": "h11",
+        "server_header": "off",
+        "date_header": "off",
+        "headers": "a:b",
+        "log_level": "trace",
+        "access_log": "off",
+        "limit_request_line": "1k",
+        "limit_request_field_size": "2k",
+        "limit_request_fields": "3",
+        "limit_request_head": "4k",
+        "limit_request_body": "5m",
+        "limit_concurrency": "6",
+        "timeout_request_header": "7",
+        "timeout_request_body": "8s",
+        "timeout_keep_alive": "9m",
+        "timeout_write": "1h",
+        "timeout_graceful_shutdown": "0",
+    }
+    expected = Config.from_options(**other)
+    argv = ["a:b"]
+    for option in OPTIONS:
+        text = other[option.name]
+        assert getattr(expected, option.name) != option.default
+        if option.kind.metavar:
+            argv += [option.flag, text]
+        else:
+            argv.append(option.flag if text == "on" else option.negative)
+    assert main(argv) == 0
+    for option in OPTIONS:
+        monkeypatch.setenv(option.env, other[option.name])
+    assert main(["a:b"]) == 0
+    assert server.calls == [("a:b", expected), ("a:b", expected)]
+
+
+def test_the_command_line_wins_over_the_environment(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINIASGI_PORT", "9000")
+    monkeypatch.setenv("MINIASGI_BACKLOG", "10")
+    monkeypatch.setenv("MINIASGI_ACCESS_LOG", "off")
+    monkeypatch.setenv("MINIASGI_HEADER", "a: 1\nb: 2")
+    assert main(["a:b", "--port", "9001", "--access-log", "--header", "c:3"]) == 0
+    assert server.config == Config(port=9001, backlog=10, access_log=True, headers=((b"c", b"3"),))
+
+
+def test_a_wrong_variable_does_not_matter_where_its_option_is_typed(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINIASGI_PORT", "tcp://10.0.0.1:80")
+    assert main(["a:b", "--port", "1"]) == 0
+    assert server.config.port == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("MINIASGI_PORT", "x", "found 'x', expected a whole number from 0 to 65535"),
+        ("MINIASGI_PORT", "", "found nothing, expected a value; unset it for the default"),
+        ("MINIASGI_ROOT_PATH", " ", "found nothing, expected a value; unset it for the default"),
+        ("MINIASGI_ACCESS_LOG", "x", "found 'x', expected on or off (also yes, no, true, false, 1, 0)"),
+        ("MINIASGI_HEADER", "a:1\nb", "found 'b', expected NAME:VALUE"),
+    ],
+)
+def test_a_wrong_variable_is_refused_by_its_name(
+    server: FakeServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    value: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert refused(capsys, "a:b") == f"{variable}: {message}"
+    assert server.calls == []
+
+
+def test_the_last_of_a_repeated_option_wins(server: FakeServer) -> None:
+    assert main(["a:b", "--keep-alive", "5", "--timeout-keep-alive", "6", "--no-access-log", "--access-log"]) == 0
+    assert server.config == Config(timeout_keep_alive=6.0, access_log=True)
+
+
+def test_repeated_fields_add_up_in_order(server: FakeServer) -> None:
+    assert main(["a:b", "--header", "b: 1", "--header=a:2", "--header", "B:3"]) == 0
+    assert server.config.headers == ((b"b", b"1"), (b"a", b"2"), (b"b", b"3"))
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("--keep-alive", "timeout_keep_alive"),
+        ("--graceful-timeout", "timeout_graceful_shutdown"),
+        ("--http1-header-read-timeout", "timeout_request_header"),
+        ("--h11-max-incomplete-event-size", "limit_request_head"),
+    ],
+)
+def test_an_alias_is_its_option_and_keeps_its_name_in_errors(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], alias: str, name: str
+) -> None:
+    assert main(["a:b", alias, "123"]) == 0
+    assert getattr(server.config, name) == 123
+    assert refused(capsys, "a:b", alias, "x").startswith(f"{alias}: found 'x', expected ")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["a:b", "--port", "x"], "--port: found 'x', expected a whole number from 0 to 65535"),
+        (["a:b", "--port=-1"], "--port: found '-1', expected a whole number from 0 to 65535"),
+        (["a:b", "--port", "-1"], "--port: found '-1', expected a whole number from 0 to 65535"),
+        (["a:b", "--port="], "--port: found '', expected a whole number from 0 to 65535"),
+        (["a:b", "--port"], "--port: a value is missing, expected PORT"),
+        (["a:b", "--keep-alive", "--factory"], "--keep-alive: a value is missing, expected TIME"),
+        (["a:b", "--header", "a"], "--header: found 'a', expected NAME:VALUE"),
+        (["a:b", "--prot=80"], "--prot: no such option; did you mean --port? (try 'miniasgi --help')"),
+        (["--prot", "80", "a:b"], "--prot: no such option; did you mean --port? (try 'miniasgi --help')"),
+        (["a:b", "--acess-log"], "--acess-log: no such option; did you mean --access-log? (try 'miniasgi --help')"),
+        (["a:b", "--no-factory"], "--no-factory: no such option; did you mean --factory? (try 'miniasgi --help')"),
+        (["a:b", "--zzzzzz"], "--zzzzzz: no such option (try 'miniasgi --help')"),
+        (["a:b", "-p", "80"], "-p: no such option (try 'miniasgi --help')"),
+        ([], "APP is missing: expected module:attribute, such as myapp:app (try 'miniasgi --help')"),
+        (["a:b", "c:d"], "'c:d': one APP is expected, found 'a:b' too (try 'miniasgi --help')"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_is_refused_in_one_line(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+) -> None:
+    assert refused(capsys, *argv) == message
+    assert server.calls == []
+
+
+def test_an_option_cannot_be_shortened(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "a:b", "--por", "1").startswith("--por: no such option; did you mean --port?")
+
+
+def test_a_pair_takes_no_value(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "a:b", "--no-access-log=1").endswith("takes no value, found '1'")
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_the_servers_exit_status_is_the_programs(server: FakeServer, status: int) -> None:
+    server.ending = status
+    assert main(["a:b"]) == status
+
+
+def test_a_failed_start_prints_the_details_then_one_line(
+    server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.ending = StartupError("cannot listen:\nin use", "Traceback of the user's\nValueError: x")
+    assert main(["a:b"]) == 3
+    assert capsys.readouterr() == ("", "Traceback of the user's\nValueError: x\nminiasgi: cannot listen: in use\n")
+
+
+def test_a_failed_start_without_details_is_one_line(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.ending = StartupError("cannot listen")
+    assert main(["a:b"]) == 3
+    assert capsys.readouterr() == ("", "miniasgi: cannot listen\n")
+
+
+def test_an_interrupt_prints_no_traceback(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.ending = KeyboardInterrupt()
+    assert main(["a:b"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_is_printed_without_an_app_and_serves_nothing(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    assert main([flag]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == help_text("miniasgi")
+    assert printed.err == ""
+    assert server.calls == []
+
+
+def test_help_names_every_option_its_group_and_its_default() -> None:
+    text = help_text("miniasgi", 100)
+    words = " ".join(text.split())
+    for option in OPTIONS:
+        assert f"\n{option.group}:\n" in text
+        assert f"\n  {option.flag}" in text
+        assert option.help in words
+        for name in filter(None, [option.negative, *option.aliases]):
+            assert name in words
+    assert "[16 KiB]" in words
+    assert text.startswith("usage: miniasgi APP [options]\n")
+
+
+@pytest.mark.parametrize(("columns", "widest"), [(20, 80), (80, 80), (93, 93), (300, 100)])
+@pytest.mark.parametrize("prog", ["miniasgi", "python -m miniasgi"])
+def test_help_fits_the_terminal(prog: str, columns: int, widest: int) -> None:
+    assert max(len(line) for line in help_text(prog, columns).splitlines()) <= widest
+
+
+def test_version_names_what_the_server_runs_on(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(package: str) -> str:
+        if package == "uvloop":
+            raise metadata.PackageNotFoundError(package)
+        return f"of-{package}"
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert main(["--version"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("miniasgi ")
+    assert lines[1].endswith(f" {'.'.join(map(str, sys.version_info[:3]))}")
+    assert lines[2:] == ["uvloop not installed", "httptools of-httptools", "h11 of-h11"]
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MINIASGI_")}
+    environment["PYTHONPATH"] = str(ROOT)
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_module_runs_under_the_name_it_was_called_by(tmp_path: Path) -> None:
+    done = run("-m", "miniasgi", "--help", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: python -m miniasgi APP [options]\n")
+
+
+def test_the_process_ends_with_the_status_of_a_bad_option(tmp_path: Path) -> None:
+    done = run("-m", "miniasgi", "a:b", "--port", "x", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "miniasgi: --port: found 'x', expected a whole number from 0 to 65535\n"
+
+
+def test_help_loads_neither_the_server_nor_asyncio(tmp_path: Path) -> None:
+    script = (
+        "import sys; from miniasgi.cli import main; main(['--help']); "
+        "print([name for name in sys.modules if name in ('asyncio', 'miniasgi.server.run')], file=sys.stderr)"
+    )
+    done = run("-c", script, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "[]\n")
