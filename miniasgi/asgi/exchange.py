@@ -43,7 +43,7 @@ class ResponseWriter(ContentSource, Protocol):
     async def drain(self) -> None: ...
 
     def respond(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
-        """Send a whole response."""
+        """Send a whole response; the exchange is then finished()."""
 
     def start_response(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
         """Send a head; its content follows."""
@@ -61,7 +61,7 @@ class ResponseWriter(ContentSource, Protocol):
         """Send an interim response."""
 
     def finished(self, exchange: Exchange) -> None:
-        """Learn that the response is complete; the application may go on with other things."""
+        """Learn that all of the response has been sent; the application may go on with other things."""
 
     def abort(self, exchange: Exchange) -> None:
         """Let the client see that the response was cut."""
@@ -126,7 +126,8 @@ class Exchange(RequestSide):
                 self._fail()
         finally:
             self.done = True
-            self.source.ended(self)
+            if self.task is not None:  # else it has run to its end at once, and nobody has noted it
+                self.source.ended(self)
 
     async def send(self, message: Message) -> None:
         """Take a message of the application's response.
@@ -144,7 +145,6 @@ class Exchange(RequestSide):
                     raise ClientDisconnected("the client has gone")
                 if not message.get("more_body", False) and not self._keeps_trailers and len(body) <= _SLICE:
                     self.source.respond(self, self._status, self._fields, body)
-                    self._complete()
                     return
                 self._begin()
                 await self._send_body(body, message)
@@ -257,14 +257,18 @@ class Exchange(RequestSide):
         self._complete()
 
     def _complete(self) -> None:
+        self.complete()
+        self.source.finished(self)
+
+    def complete(self) -> None:
+        """Learn that the whole response has been written."""
         self._state = COMPLETE
-        self._content_taken = True
-        self._pieces = ()
         # ASGI: receive() after the response gives http.disconnect.
-        self.disconnected = True
+        self._content_taken = self.disconnected = True
+        if self._pieces:
+            self._pieces = ()
         if self._arrival is not None:
             self._wake()
-        self.source.finished(self)
 
     def _fail(self) -> None:
         """Answer 500 while that is possible, else let the client see that the response was cut."""
@@ -272,7 +276,6 @@ class Exchange(RequestSide):
             return
         if self._state <= HELD:
             self.source.respond(self, 500, _FAILURE_FIELDS, b"Internal Server Error\n")
-            self._complete()
         else:
             self._state = ABORTED
             self.source.abort(self)

@@ -63,7 +63,7 @@ def http_scope(head: RequestHead, origin: Origin) -> Scope:
         "raw_path": line.raw_path,
         "query_string": line.query,
         "root_path": origin.root_path,
-        "headers": head.fields,
+        "headers": head.fields.copy(),
         "client": origin.client,
         "server": origin.server,
         "state": origin.state.copy(),

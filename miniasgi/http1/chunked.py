@@ -45,17 +45,18 @@ class ChunkedDecoder:
 
         Raises BadRequest after handing over all the content that came before the fault.
         """
-        if self._kept:
+        kept = len(self._kept)
+        if kept:
             data = self._kept + data
             self._kept = b""
         pieces: list[bytes] = []
         try:
-            return self._decode(data, pieces)
+            return self._decode(data, pieces, kept)
         finally:
             if pieces:
                 self._sink.on_body(b"".join(pieces))
 
-    def _decode(self, data: bytes, pieces: list[bytes]) -> bytes | None:
+    def _decode(self, data: bytes, pieces: list[bytes], kept: int) -> bytes | None:
         position, size = 0, len(data)
         while True:
             if self._missing:
@@ -64,7 +65,8 @@ class ChunkedDecoder:
                     return None
             line_end = data.find(b"\r\n", position)
             if line_end < 0:
-                self._keep(data, position)
+                # The octets kept before have been looked at; not the CR that may have been the last of them.
+                self._keep(data, position, max(position, kept - 1))
                 return None
             if line_end - position > self._longest():
                 raise BadRequest("chunk line or trailer field too long")
@@ -110,10 +112,10 @@ class ChunkedDecoder:
         self._kept = ending
         return position
 
-    def _keep(self, data: bytes, position: int) -> None:
+    def _keep(self, data: bytes, position: int, unchecked: int) -> None:
         """Keep an incomplete line, unless it is hopeless already."""
         line = data[position:]
-        bad = BAD_OCTET.search(line)
+        bad = BAD_OCTET.search(data, unchecked)
         if bad:
             raise BadRequest(f"octet {bad.group()!r} in a chunk line or trailer field")
         if len(line) > self._longest() + 1:
@@ -125,7 +127,8 @@ class ChunkedDecoder:
 
     def _check_trailer(self, line: bytes) -> None:
         name, colon, _ = line.partition(b":")
-        if not colon or not TOKEN.fullmatch(name) or BAD_OCTET.search(line):
+        # With its line end: a CR right before that is a bare one.
+        if not colon or not TOKEN.fullmatch(name) or BAD_OCTET.search(line + b"\r\n"):
             raise BadRequest(f"malformed trailer field {line[:40]!r}")
         self._trailer_lines += 1
         self._trailer_octets += len(line) + 2

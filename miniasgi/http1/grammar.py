@@ -27,9 +27,8 @@ __all__ = [
 TOKEN_OCTETS = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
-# RFC 9110 §5.5: field-value is VCHAR, obs-text, SP and HTAB; CR and LF are here because a whole field section is
-# looked at, and the line ends are checked by counting.
-FIELD_OCTETS = bytes({*b"\t\r\n", *range(0x20, 0x7F), *range(0x80, 0x100)})
+# RFC 9110 §5.5: field-value is VCHAR, obs-text, SP and HTAB.
+FIELD_OCTETS = bytes({*b"\t", *range(0x20, 0x7F), *range(0x80, 0x100)})
 
 # What may stand nowhere in a head: a control octet, or a CR or LF that is not half of a CRLF. RFC 9112 §2.2 lets a
 # server take a bare LF as a line end; two servers that differ in that are a smuggling hole, so this one does not.

@@ -36,7 +36,7 @@ class RequestLine:
         authority: of an absolute-form target, else empty; it outranks the Host field (RFC 9112 §3.2.2).
     """
 
-    __slots__ = ("authority", "log", "method", "path", "query", "raw_path", "target", "version")
+    __slots__ = ("authority", "method", "path", "query", "raw_path", "target", "version")
 
     def __init__(self, method: bytes, target: bytes, version: bytes) -> None:
         """Raises BadRequest (400), NotImplementedMethod (501) or VersionNotSupported (505)."""
@@ -45,37 +45,53 @@ class RequestLine:
             if VERSION.fullmatch(version):
                 raise VersionNotSupported(f"version {version!r} is not supported")
             raise BadRequest(f"malformed version {version[:40]!r}")
-        # ASGI has methods in upper case, RFC 9110 §9.1 calls them case-sensitive: "get" can be honoured as neither.
-        if not TOKEN.fullmatch(method) or method != method.upper():
-            raise BadRequest(f"malformed method {method[:40]!r}")
+        self.version = known
+        self.method = _METHODS.get(method) or _unusual_method(method)
         if not TARGET.fullmatch(target):
             raise BadRequest(f"malformed target {target[:80]!r}")
-        self.method = method.decode("ascii")
         self.target = target
-        self.version = known
         self.authority = b""
-        if target[:1] == b"/":
-            rest = target
-        elif method == b"CONNECT" and AUTHORITY.fullmatch(target):
-            # RFC 9110 §9.3.6: an origin server is no proxy, and ASGI has no tunnels.
-            raise NotImplementedMethod("CONNECT asks for a tunnel")
-        elif target == b"*" and method == b"OPTIONS":  # RFC 9112 §3.2.4
-            rest = target
-        else:
-            self.authority, rest = _absolute(target)
-        if method == b"CONNECT":  # RFC 9112 §3.2.3: authority-form, and nothing else
-            raise BadRequest(f"CONNECT with target {target[:80]!r}, expected host:port")
-        self.raw_path, _, self.query = rest.partition(b"?")
-        if b"%" in self.raw_path:
+        if target[:1] != b"/" or method == b"CONNECT":
+            self.authority, target = _other_form(method, target)
+        raw_path, _, self.query = target.partition(b"?")
+        self.raw_path = raw_path
+        if b"%" in raw_path:
             # In a path only: browsers send a bare "%" in a query when that is what somebody typed.
-            if BAD_ESCAPE.search(self.raw_path):
-                raise BadRequest(f"malformed percent-encoding in {self.raw_path[:80]!r}")
-            self.path = unquote(self.raw_path)
+            if BAD_ESCAPE.search(raw_path):
+                raise BadRequest(f"malformed percent-encoding in {raw_path[:80]!r}")
+            self.path = unquote(raw_path)
         else:
-            self.path = self.raw_path.decode("ascii")
-        # For the access line. The target is visible US-ASCII, so that only quotes and backslashes could confuse it.
-        shown = target.decode("ascii").replace("\\", "\\x5c").replace('"', "\\x22")
-        self.log = f'"{self.method} {shown} HTTP/{known}"'
+            self.path = raw_path.decode("ascii")
+
+    @property
+    def log(self) -> str:
+        """The request line in quotes, for a log: visible US-ASCII, with nothing in it that ends the quotes."""
+        target = self.target.decode("ascii")
+        if '"' in target or "\\" in target:
+            target = target.replace("\\", "\\x5c").replace('"', "\\x22")
+        return f'"{self.method} {target} HTTP/{self.version}"'
+
+
+_METHODS = {method.encode(): method for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")}
+
+
+def _unusual_method(method: bytes) -> str:
+    # ASGI has methods in upper case, RFC 9110 §9.1 calls them case-sensitive: "get" can be honoured as neither.
+    if not TOKEN.fullmatch(method) or method != method.upper():
+        raise BadRequest(f"malformed method {method[:40]!r}")
+    return method.decode("ascii")
+
+
+def _other_form(method: bytes, target: bytes) -> tuple[bytes, bytes]:
+    """The authority and the rest of a target that is not in origin-form."""
+    if method == b"CONNECT":
+        if not AUTHORITY.fullmatch(target):  # RFC 9112 §3.2.3: authority-form, and nothing else
+            raise BadRequest(f"CONNECT with target {target[:80]!r}, expected host:port")
+        # RFC 9110 §9.3.6: an origin server is no proxy, and ASGI has no tunnels.
+        raise NotImplementedMethod("CONNECT asks for a tunnel")
+    if target == b"*" and method == b"OPTIONS":  # RFC 9112 §3.2.4
+        return b"", target
+    return _absolute(target)
 
 
 def _absolute(target: bytes) -> tuple[bytes, bytes]:
@@ -127,28 +143,34 @@ class FieldSection:
         found: dict[bytes, list[bytes]] = {}
         for name, value in fields:
             if name in _MEANINGFUL:
-                if name in found:
+                if name == b"host":
+                    # RFC 9112 §3.2: more than one Host, or one with an invalid value, must get a 400.
+                    if self.has_host:
+                        raise BadRequest("more than one Host field")
+                    if value and not HOST.fullmatch(value):
+                        raise BadRequest(f"malformed Host {value[:80]!r}")
+                    self.has_host = True
+                elif value == b"keep-alive" and name == b"connection":
+                    self.keep_alive = True  # what browsers send; the rest of the options is for _interpret
+                elif name == b"sec-fetch-mode":
+                    self.takes_early_hints = value == b"navigate"
+                elif name in found:
                     found[name].append(value)
                 else:
                     found[name] = [value]
-        for name, values in found.items():
-            if name == b"host":
-                # RFC 9112 §3.2: more than one Host, or one with an invalid value, must get a 400.
-                if len(values) > 1:
-                    raise BadRequest("more than one Host field")
-                if values[0] and not HOST.fullmatch(values[0]):
-                    raise BadRequest(f"malformed Host {values[0][:80]!r}")
-                self.has_host = True
-            elif name == b"connection":
-                options = _members(values)
-                self.close = b"close" in options
-                self.keep_alive = b"keep-alive" in options
-                if b"upgrade" in options and b"upgrade" in found:
-                    self.upgrade = b",".join(found[b"upgrade"]).lower()
-            elif name == b"te":
-                self.takes_trailers = b"trailers" in _members(values)
-            elif name == b"sec-fetch-mode":
-                self.takes_early_hints = values == [b"navigate"]
+        if found:
+            self._interpret(found)
+
+    def _interpret(self, found: dict[bytes, list[bytes]]) -> None:
+        """Read the fields that are lists, and those that frame the message."""
+        if b"connection" in found:
+            options = _members(found[b"connection"])
+            self.close = b"close" in options
+            self.keep_alive = self.keep_alive or b"keep-alive" in options
+            if b"upgrade" in options and b"upgrade" in found:
+                self.upgrade = b",".join(found[b"upgrade"]).lower()
+        if b"te" in found:
+            self.takes_trailers = b"trailers" in _members(found[b"te"])
         # In the order in which a doubtful message is told apart: length, coding, expectation.
         if b"content-length" in found:
             self.length = _content_length(found[b"content-length"])
@@ -180,7 +202,10 @@ _MEANINGFUL = frozenset(
 
 def _members(values: list[bytes]) -> list[bytes]:
     """The members of a comma-separated list over several field lines, in lower case (RFC 9110 §5.6.1.2)."""
-    members = (member.strip(b" \t") for member in b",".join(values).lower().split(b","))
+    whole = values[0].lower() if len(values) == 1 else b",".join(values).lower()
+    if b"," not in whole:
+        return [whole] if whole else []
+    members = [member.strip(b" \t") for member in whole.split(b",")]
     return [member for member in members if member]
 
 
@@ -215,32 +240,36 @@ _CODINGS = frozenset((b"chunked", b"compress", b"deflate", b"gzip", b"x-compress
 
 
 class RequestHead:
-    """A request's head, complete and sane.
+    """A request's head, complete and sane. Nothing in it is changed later: requests may share one.
 
     Attributes:
         line: what the request line says.
         section: what the fields mean.
-        fields: the field lines. Belongs to whoever has the head: another request never has the same list.
+        fields: the field lines, with the Host that counts.
         persistent: whether the client allows another request on the connection after this one.
+        keep_alive: the field line that tells the client that its connection persists; empty where that needs no word.
     """
 
-    __slots__ = ("fields", "line", "persistent", "section")
+    __slots__ = ("fields", "keep_alive", "line", "persistent", "section")
 
     def __init__(self, line: RequestLine, section: FieldSection) -> None:
         """Raises BadRequest for what only line and fields together show."""
         self.line = line
         self.section = section
-        self.fields = section.fields.copy()
+        self.fields = section.fields
+        # RFC 9112 §9.3: HTTP/1.1 persists by itself, HTTP/1.0 where both sides say so.
         if line.version == "1.1":
             # RFC 9112 §3.2: a request without Host must get a 400, in absolute-form too.
             if not section.has_host:
                 raise BadRequest("no Host field")
             self.persistent = not section.close
+            self.keep_alive = b""
         else:
             # RFC 9112 §6.1: Transfer-Encoding in HTTP/1.0 means that somebody on the way has mangled the framing.
             if section.length == CHUNKED:
                 raise BadRequest("Transfer-Encoding in an HTTP/1.0 request")
             self.persistent = section.keep_alive and not section.close
+            self.keep_alive = b"connection: keep-alive\r\n"
         if line.authority:
             # RFC 9112 §3.2.2: the target's authority replaces what the Host field says.
             self.fields = [(b"host", line.authority), *(field for field in self.fields if field[0] != b"host")]

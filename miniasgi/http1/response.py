@@ -12,6 +12,7 @@ from http import HTTPStatus
 from ..errors import ApplicationError
 from .grammar import CONTENT_LENGTH, FIELD_OCTETS, TOKEN
 from .head import RequestHead
+from .memory import Memory
 
 __all__ = [
     "CONTINUE",
@@ -55,9 +56,10 @@ class ResponseFields:
         length: what Content-Length says, or None.
         close: whether the application asks for the connection to be closed.
         has_date, has_server: whether the application states its own.
+        plain: whether it states neither.
     """
 
-    __slots__ = ("close", "encoded", "has_date", "has_server", "length")
+    __slots__ = ("close", "encoded", "has_date", "has_server", "length", "plain")
 
     def __init__(self, fields: tuple[tuple[bytes, bytes], ...]) -> None:
         """Raises ApplicationError for what is no field, or would end one early."""
@@ -78,16 +80,17 @@ class ResponseFields:
                 elif kind == b"server":
                     self.has_server = True
             lines.append(b"%b: %b\r\n" % (name, value))
+        self.plain = not self.has_date and not self.has_server
         encoded = self.encoded = b"".join(lines)
-        # A CR, LF or NUL in a value would split the response. All are looked for at once: 0.2 µs instead of 0.15 each.
-        ends = encoded.count(b"\r"), encoded.count(b"\n")
-        if encoded.translate(None, FIELD_OCTETS) or ends != (len(lines), len(lines)):
-            bad = next(value for _, value in fields if value.translate(None, FIELD_OCTETS) or set(value) & {10, 13})
+        # A CR, LF or NUL in a value would split the response. All are looked for at once: what may stay is removed, and
+        # nothing but the line ends must be left.
+        if encoded.translate(None, FIELD_OCTETS) != b"\r\n" * len(lines):
+            bad = next(value for _, value in fields if bytes(value).translate(None, FIELD_OCTETS))
             raise ApplicationError(f"response field value {bad[:80]!r} has a control octet in it")
 
     def _read_connection(self, value: bytes) -> bool:
         """Take over a close or keep-alive option, which the server states for itself."""
-        options = [option.strip() for option in value.lower().split(b",")]
+        options = [option.strip(b" \t") for option in value.lower().split(b",")]
         self.close = self.close or b"close" in options
         return all(option in (b"close", b"keep-alive", b"") for option in options)
 
@@ -108,7 +111,7 @@ class _ResponseNames(dict[bytes, bytes]):
             raise ApplicationError(f"malformed response field name {name[:80]!r}")
         lowered = name.lower()
         kind = lowered if lowered in _MEANINGFUL else b""
-        if len(self) < 1024:
+        if len(name) <= 64 and len(self) < 1024:
             self[name] = kind
         return kind
 
@@ -116,11 +119,9 @@ class _ResponseNames(dict[bytes, bytes]):
 _MEANINGFUL = frozenset((b"connection", b"content-length", b"date", b"server", b"transfer-encoding"))
 _names = _ResponseNames()
 
-# An application says the same fields again and again, so they are remembered, as those of requests are: 0.2 µs
-# instead of 1.5 for three fields (CPython 3.11, 2026-11). Bounded the same way.
-_encoded: dict[tuple[tuple[bytes, bytes], ...], ResponseFields] = {}
-_MAX_REMEMBERED = 512
+# An application says the same fields again and again.
 _MAX_OCTETS = 1024
+_encoded: Memory[tuple[tuple[bytes, bytes], ...], ResponseFields] = Memory(512)
 
 
 def encode_fields(fields: Iterable[tuple[bytes, bytes]]) -> ResponseFields:
@@ -128,22 +129,23 @@ def encode_fields(fields: Iterable[tuple[bytes, bytes]]) -> ResponseFields:
 
     Raises ApplicationError for anything else, and for what would split the response.
     """
+    key: tuple[tuple[bytes, bytes], ...] = ()
     try:
         key = tuple(fields)
         known = _encoded.get(key)
-    except TypeError:
-        # Lists instead of tuples, or bytearrays: allowed, but not to be looked up by.
-        key = _freeze(fields)
+    except (TypeError, ValueError):
+        # Lists instead of tuples, or bytearrays: allowed, but not to be looked up by. What an iterator gave is in
+        # the key by now, and nowhere else.
+        key = _freeze(key or fields)
         known = _encoded.get(key)
     if known is None:
         try:
             known = ResponseFields(key)
         except (TypeError, ValueError, AttributeError) as error:
             raise ApplicationError(f"response fields {key!r:.200}, expected pairs of bytes") from error
-        if len(known.encoded) <= _MAX_OCTETS:
-            if len(_encoded) >= _MAX_REMEMBERED:
-                _encoded.clear()
-            _encoded[key] = known
+        # Both, because fields that were left out are in the key and not in the lines.
+        if len(known.encoded) <= _MAX_OCTETS and sum(len(value) for _, value in key) <= _MAX_OCTETS:
+            _encoded.offer(key, known)
     return known
 
 

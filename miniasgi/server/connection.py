@@ -66,9 +66,7 @@ class HttpConnection(EndingHalf):
         state = self.state
         if state <= HEAD and not self._held:
             self._pump(data)
-        elif state is BUSY and self._unread:
-            self._pump(data)
-        elif state is DRAINING:
+        elif self._unread and state < CLOSING:
             self._pump(data)
         elif state >= CLOSING:
             self._linger(len(data))
@@ -112,7 +110,7 @@ class HttpConnection(EndingHalf):
 
     def _pump(self, data: bytes) -> None:
         """Feed the parser, and start what it finds, one request after the other."""
-        self._pumping = True
+        pumping, self._pumping = self._pumping, True
         turns = _TURN
         while True:
             try:
@@ -123,18 +121,18 @@ class HttpConnection(EndingHalf):
             if self._fault is not None:
                 self.refuse(self._fault)
                 break
+            if rest:
+                self._held = rest + self._held
+                # What is written from now on is joined, and sent when all that came together has been answered.
+                self.more_to_come = self.corked = True
+            else:
+                self.more_to_come = bool(self._held)
             fresh = self._fresh
-            self._held = rest
             if fresh is not None:
                 self._fresh = None
                 self._start(fresh)
-            elif self.state is IDLE:
-                self.state = HEAD
-                self.read_deadline = self.service.now + self.service.config.timeout_request_header
-            elif self.state is DRAINING:
-                self._drained_some()
-            elif self.state is BUSY:
-                self._received_some()
+            else:
+                self._took_some()
             if self.state is not IDLE or not self._held:
                 break
             turns -= 1
@@ -142,9 +140,22 @@ class HttpConnection(EndingHalf):
                 self.loop.call_soon(self._resume)
                 break
             data = self._next_window()
-        self._pumping = False
-        if self._held:
-            self._hold(self._held)
+        self._pumping = pumping
+        if self.corked or self._pending:
+            self.uncork()
+        if len(self._held) > HIGH_WATER:
+            self._pause_reading()
+
+    def _took_some(self) -> None:
+        """The parser has taken octets that complete no head."""
+        if self.state is IDLE:
+            self.state = HEAD
+            self.read_deadline = self.service.now + self.service.config.timeout_request_header
+        elif self.state is DRAINING:
+            if not self._unread:
+                self._become_idle()
+        elif self.state is BUSY:
+            self._received_some()
 
     def _resume(self) -> None:
         """Go on with what is held, as soon as nothing is running."""
@@ -170,12 +181,15 @@ class HttpConnection(EndingHalf):
 
     def on_request(self, head: RequestHead) -> None:
         exchange = self._exchange = self._fresh = Exchange(self, head)
-        length = self._unread = head.section.length
+        length = head.section.length
         if length:
+            self._unread = length
             self._content_octets = 0
             limit = self.service.limit_body
             if limit is not None and length > limit:
                 self._fault = ContentTooLarge(f"content of {length} octets, at most {limit} are taken")
+        else:
+            exchange.content_complete = True
         if self.service.access is not None:
             exchange.started_at = self.service.clock()
 
@@ -188,9 +202,10 @@ class HttpConnection(EndingHalf):
             self._exchange.add_content(data)
 
     def on_end(self) -> None:
-        self._unread = 0
-        if self._exchange is not None:
-            self._exchange.end_content()
+        if self._unread:
+            self._unread = 0
+            if self._exchange is not None:
+                self._exchange.end_content()
 
     # One request
 
@@ -234,9 +249,7 @@ class HttpConnection(EndingHalf):
                 self.write_continue()
 
     def may_reuse(self, exchange: Exchange) -> bool:
-        if not exchange.head.persistent:  # the client wants it so
-            return False
-        if self.service.stopping:
+        if not exchange.head.persistent or self.service.stopping:
             return False
         if self._ended_by_client and not self._held:  # no request can follow
             return False
@@ -255,6 +268,7 @@ class HttpConnection(EndingHalf):
         if self.closing_announced:
             self.close()
         elif self._unread:
+            # The application did not want it all; the next request comes after it.
             self.state = DRAINING
             self.read_deadline = self.service.now + self.service.config.timeout_request_body
             self._resume_reading()
@@ -271,10 +285,6 @@ class HttpConnection(EndingHalf):
         if not self._pumping and (self._held or self._ended_by_client):
             # Not at once: this is called from within the application's task.
             self.loop.call_soon(self._resume)
-
-    def _drained_some(self) -> None:
-        if not self._unread:
-            self._become_idle()
 
     def ended(self, exchange: Exchange) -> None:
         service = self.service

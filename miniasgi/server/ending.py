@@ -112,7 +112,7 @@ class EndingHalf(WritingHalf):
         logger.info("%s: refused with %d: %s", self.peer, error.status, error)
         cut = exchange is not None and exchange.response_started
         if not cut:
-            self.transport.write(encode_error(error.status, self.service.defaults))
+            self.write(encode_error(error.status, self.service.defaults))
         if exchange is not None:
             exchange.status = exchange.status or error.status
             exchange.hang_up()
@@ -126,6 +126,7 @@ class EndingHalf(WritingHalf):
         exchange.hang_up()
         self._log(exchange, exchange.status)
         if isinstance(self._body, UntilCloseWriter):
+            self.flush()
             self.transport.abort()
         self.close()
 
@@ -133,6 +134,7 @@ class EndingHalf(WritingHalf):
         """Close when everything has been written; with *linger*, or input left, only when the client has seen it."""
         if self.state >= CLOSING:
             return
+        self.flush()
         linger = linger or bool(self._held) or self._unread != 0
         self.state = CLOSING
         self._held = b""

@@ -6,7 +6,6 @@ requests are answered before their application waits for anything, so their task
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Callable, Coroutine
@@ -42,22 +41,23 @@ class _FirstStep:
     earlier. Nothing else can call the loop in between, because the moment is inside one C function.
     """
 
-    __slots__ = ("_context", "_loop", "_step")
-    _step: Callable[[], object]
+    _step: Callable[[], object]  # set by _keep, as is _context
     _context: Context
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
+        self._attributes = loop.__dict__
+        self._call_soon = self._keep
 
     def _keep(self, step: Callable[[], object], *, context: Context) -> None:
         self._step = step
         self._context = context
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task[None]:
-        attributes = self._loop.__dict__
-        attributes["call_soon"] = self._keep
+        attributes = self._attributes
+        attributes["call_soon"] = self._call_soon
         try:
-            task = asyncio.Task(coroutine, loop=self._loop)
+            task = Task(coroutine, loop=self._loop)
         finally:
             del attributes["call_soon"]
         self._context.run(self._step)

@@ -89,7 +89,7 @@ def parse_wrk(output: str) -> LoadResult:
     if errors or not report["requests"]:
         counted = ", ".join(f"{count} × {kind}" for kind, count in errors.items()) or "nothing answered"
         raise LoadFailed(f"wrk counted errors: {counted}, among {report['requests']} requests")
-    # Pipelining confuses wrk's percentiles: it then reports 0.
+    # 0 is what wrk says when it does not know.
     p99 = report["p99_microseconds"] / 1e6 or None
     return LoadResult(report["requests"], report["microseconds"] / 1e6, int(report["octets"]), p99)
 

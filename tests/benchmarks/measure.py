@@ -139,8 +139,7 @@ class Bench:
             try:
                 runs[server.spec.name] = self._run(server, servers, workload, replay)
             except (LoadFailed, WrongAnswer, ProcessEnded, OSError) as error:
-                last_words = server.last_words()[-300:]
-                self.failures.append(f"{workload.name}, {server.spec.name}: {error} {last_words}")
+                self.failures.append(f"{workload.name}, {server.spec.name}: {error}{server.last_words()}")
         progress("")
         return runs
 
@@ -162,7 +161,9 @@ class Bench:
                     key = f"{workload.name}: {idle.spec.name}"
                     self.idle_shares[key] = max(share, self.idle_shares.get(key, 0))
         nanoseconds = spent_nanoseconds(before[server.pid], after[server.pid])
-        return Run(load.requests, load.seconds, nanoseconds / 1000 / load.requests, load.p99_seconds)
+        # wrk's percentiles take a write for one request, and mean nothing where it was several.
+        p99 = load.p99_seconds if workload.requests_per_write == 1 else None
+        return Run(load.requests, load.seconds, nanoseconds / 1000 / load.requests, p99)
 
     def _load(self, server: ServerProcess, workload: Workload, replay: Path, seconds: float) -> LoadResult:
         if self.plan.use_wrk:

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections.abc import Callable
 
 from .workloads import Workload
 
@@ -98,17 +99,19 @@ def probe(port: int, workload: Workload) -> float:
         return client.octets_read / workload.requests_per_write
 
 
-def wait_for_answer(port: int, workload: Workload, deadline: float) -> None:
+def wait_for_answer(port: int, workload: Workload, deadline: float, has_ended: Callable[[], bool]) -> None:
     """Ask until the server accepts and answers rightly.
 
     Raises:
-        WrongAnswer: it answered wrongly, or nothing before the deadline (of time.perf_counter).
+        WrongAnswer: it answered wrongly, or nothing before the deadline (of time.perf_counter), or it ended.
     """
     while True:
         try:
             with Client(port, max(0.1, deadline - time.perf_counter())) as client:
                 return client.check(workload.writes()[0], workload)
         except OSError as error:
+            if has_ended():
+                raise WrongAnswer("it ended") from None
             if time.perf_counter() > deadline:
                 raise WrongAnswer(f"no connection: {error}") from None
             time.sleep(0.001)

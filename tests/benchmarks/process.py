@@ -82,14 +82,15 @@ class ServerProcess:
             WrongAnswer: there was none; with the end of what the server wrote to standard error.
         """
         try:
-            wait_for_answer(self.port, workload, self.started + START_SECONDS)
+            wait_for_answer(self.port, workload, self.started + START_SECONDS, lambda: self.process.poll() is not None)
         except WrongAnswer as error:
-            raise WrongAnswer(f"did not start: {error}; it wrote {self.last_words()!r}") from None
+            raise WrongAnswer(f"no right answer: {error}{self.last_words()}") from None
         return time.perf_counter() - self.started
 
     def last_words(self) -> str:
-        """The end of the server's standard error."""
-        return self._errors.read_text(errors="replace")[-2000:].strip()
+        """The end of the server's standard error, to add to a message; empty when it wrote nothing."""
+        lines = self._errors.read_text(errors="replace").strip().splitlines()[-4:]
+        return "".join(f"\n    | {line}" for line in lines)
 
     def take_log_lines(self) -> int:
         """Count the lines on standard output since the last call, and forget them."""

@@ -96,10 +96,30 @@ def _other_rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
     seconds = results.get("startup", {}).get("median_seconds", {})
     if (mine := seconds.get(server)) and (uvicorn := seconds.get(UVICORN)):
         rows.append(_row(f"first answer: {server} × {UVICORN}", mine / uvicorn, FIRST_ANSWER_TIMES_UVICORN))
-    costs = [by.get(server, {}).get("cpu_microseconds_per_request") for by in results.get("connections", {}).values()]
-    if costs and all(costs):
-        rows.append(_row(f"most / least CPU by connections: {server}", max(costs) / min(costs), FLATNESS))
+    return rows + _flatness_rows(results.get("connections", {}), server)
+
+
+def _flatness_rows(connections: Mapping[str, Any], server: str) -> list[tuple[str, ...]]:
+    costs = _costs_by_connections(connections, server)
+    floor = _costs_by_connections(connections, FLOOR)
+    # With one connection each request also wakes the process, and with a thousand the kernel's share grows. The
+    # floor pays both, so what is above the floor is the server's own.
+    own = {count: cost - floor[count] for count, cost in costs.items() if count > 1 and count in floor}
+    rows = []
+    for what, chosen in (("CPU", costs), ("CPU above the floor", own)):
+        if len(chosen) > 1 and min(chosen.values()) > 0:
+            spread = max(chosen.values()) / min(chosen.values())
+            between = f"{min(chosen)} to {max(chosen)} connections"
+            rows.append(_row(f"most / least {what}, {between}: {server}", spread, FLATNESS))
     return rows
+
+
+def _costs_by_connections(connections: Mapping[str, Any], server: str) -> dict[int, float]:
+    return {
+        int(count): cost
+        for count, servers in connections.items()
+        if (cost := servers.get(server, {}).get("cpu_microseconds_per_request")) is not None
+    }
 
 
 def _row(what: str, measured: float, at_most: float) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ KIB = 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of a head a parser takes, in octets without line ends, whichever parser it is.
+    """How much of a head a parser takes, whichever parser it is. In octets: lines without line ends, the head with all.
 
     The defaults: 8,000 octets of request line is the least that RFC 9112 §3 asks for; 100 fields is what Apache takes.
     """

@@ -37,7 +37,8 @@ class HeadWatch:
         """
         # One octet back: a CR that ended the last scan may turn out not to be followed by LF.
         bad = BAD_OCTET.search(head, max(self._checked - 1, 0))
-        end = bad.start() if bad else len(head)
+        # A CR at the very end is half of a line end, or turns out bad with the next octet: no limit counts it.
+        end = bad.start() if bad else len(head) - head.endswith(b"\r")
         self._checked = len(head)
         while True:
             line_end = head.find(b"\r\n", self._line_start, end)
@@ -53,8 +54,9 @@ class HeadWatch:
         limits = self._limits
         length = line_end - self._line_start
         if self._lines == 0:
-            if length > limits.request_line:
-                raise TargetTooLong(f"request line longer than {limits.request_line} octets")
+            longest = min(limits.request_line, limits.head)
+            if length > longest:
+                raise TargetTooLong(f"request line longer than {longest} octets")
         elif length > limits.field:
             raise HeadTooLarge(f"field longer than {limits.field} octets")
         elif length and self._lines > limits.fields:
@@ -97,7 +99,7 @@ class FramedParser:
         if self._kept:
             self._kept = b""
             self._watch = None
-        if end > self._careful_octets:
+        if end + 4 > self._careful_octets:
             HeadWatch(self._limits).scan(data[: end + 4])
         try:
             head = self._read_head(data, end)

@@ -1,0 +1,24 @@
+"""Fixtures that run a test once for each parser or event loop."""
+
+from __future__ import annotations
+
+import pytest
+
+PARSERS = ("handwritten", "httptools", "h11")
+LOOPS = ("asyncio", "uvloop")
+
+
+@pytest.fixture(params=PARSERS)
+def parser_name(request: pytest.FixtureRequest) -> str:
+    """The name of each parser whose package is installed."""
+    if request.param != "handwritten":
+        pytest.importorskip(request.param, reason=f"the package {request.param} is not installed")
+    return str(request.param)
+
+
+@pytest.fixture(params=LOOPS)
+def loop_name(request: pytest.FixtureRequest) -> str:
+    """The name of each event loop whose package is installed."""
+    if request.param != "asyncio":
+        pytest.importorskip(request.param, reason=f"the package {request.param} is not installed")
+    return str(request.param)
