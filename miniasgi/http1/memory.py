@@ -1,8 +1,7 @@
-"""A bounded memory for what octets mean: clients and applications repeat themselves.
+"""A bounded memory for pure functions of what applications repeat.
 
-What a head means is a pure function of its octets, so it may be remembered by them: 0.1 µs instead of 2 to 8
-(CPython 3.11, 2026-11). Only what has come twice is remembered, so that what comes once, a cookie or a token among it,
-costs no more than its mark and is not kept.
+Only what has come twice is remembered, so that what comes once, a cookie or a token among it, costs no more than its
+mark and is not kept.
 """
 
 from __future__ import annotations

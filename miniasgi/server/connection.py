@@ -219,9 +219,10 @@ class HttpConnection(EndingHalf):
         self.closing_announced = False
         if self._unread:
             self._received_some()
-        exchange.task = service.spawn(exchange.run(service.app, http_scope(exchange.head, self._origin)))
+        task = service.spawn(exchange.run(service.app, http_scope(exchange.head, self._origin)))
         if not exchange.done:
             # Tasks are held weakly by asyncio; and whoever stops the server has to find this one.
+            exchange.task = task
             service.running.add(exchange)
 
     def _received_some(self) -> None:

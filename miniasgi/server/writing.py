@@ -37,10 +37,10 @@ class WritingHalf(asyncio.Protocol):
 
     __slots__ = (
         "_body",
-        "_pending",
-        "_pending_octets",
         "_drained",
         "_mark",
+        "_pending",
+        "_pending_octets",
         "_socket_wait",
         "closing_announced",
         "corked",

@@ -8,6 +8,8 @@ the case, so that a failure can be looked at again with ``outcomes(*example(numb
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -20,36 +22,50 @@ from miniasgi.testing import SMALL_LIMITS, Event, RecordingSink, cases
 
 from ..conftest import PARSERS
 
-EXAMPLES = 3000
+# Where a package is missing, the others are compared; the hand-written parser alone with itself, cut otherwise.
+INSTALLED = [name for name in PARSERS if name == "handwritten" or find_spec(name)]
+EXAMPLES = 8000
 LONGEST = 1500
 
+# Of each pair of tables, the first is legal.
 LINES = (
-    b"GET / HTTP/1.1|GET / HTTP/1.1|POST /a?b HTTP/1.1|POST / HTTP/1.1|PUT /%20 HTTP/1.1|HEAD //x HTTP/1.1|"
-    b"OPTIONS * HTTP/1.1|GET http://x:1/y HTTP/1.1|GET / HTTP/1.0|POST / HTTP/1.0|BREW / HTTP/1.1|GET / HTTP/2.0|"
-    b"CONNECT h:1 HTTP/1.1|PRI * HTTP/2.0"
+    b"GET / HTTP/1.1|POST /a?b HTTP/1.1|PUT /%20 HTTP/1.1|HEAD //x HTTP/1.1|OPTIONS * HTTP/1.1|BREW / HTTP/1.1|"
+    b"GET http://x:1/y HTTP/1.1|GET / HTTP/1.0|POST / HTTP/1.0"
 ).split(b"|")
+ODD_LINES = b"GET / HTTP/2.0|CONNECT h:1 HTTP/1.1|PRI * HTTP/2.0|GET /|get / HTTP/1.1|GET /\x80 HTTP/1.1".split(b"|")
 FIELDS = (
-    b'A: b|a:b|A:|A: \t|A-B:\tc d\t|A: b, c;d="e\\"|A: \x80\xff|Accept: */*|Cookie: a=b; c=d|X_Y: z|!#$%&\'*+-.^_`|~: t|'
+    b'A: b|a:b|A:|A: \t|A-B:\tc d\t|A: b, c;d="e\\"|A: \x80\xff|Accept: */*|Cookie: a=b; c=d|X_Y: z|'
+    b"!#$%&'*+-.^_`|~: t|"
     b"Connection: close|Connection: keep-alive|Connection: Upgrade, x|Upgrade: websocket|Upgrade: h2c|Keep-Alive: 5|"
-    b"Expect: 100-continue|Expect: x|TE: trailers|Trailer: a|Proxy-Connection: close|HTTP2-Settings: AAMAAABkAARA|"
-    b"Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5|Content-Type: text/plain|Content-Length : 3|Content_Length: 3|"
-    b"Transfer-Encoding: identity|Transfer-Encoding:\x0bchunked|Content-Length: 0|Content-Length: 00000|Host: i|A : b| c"
+    b"Expect: 100-continue|TE: trailers|Trailer: a|Proxy-Connection: close|HTTP2-Settings: AAMAAABkAARA|"
+    b"Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5|Content-Type: text/plain|Content_Length: 3"
 ).split(b"|")
-FRAMINGS = (
-    b"Content-Length: 3|Content-Length:03|content-length: \t3\t|Content-Length: 3\r\nContent-Length: 3|Content-Length: +3|"
-    b"Content-Length: 3, 3|Content-Length: 3\r\nTransfer-Encoding: chunked|Content-Length: 99999999999999999999"
+ODD_FIELDS = (
+    b"Expect: x|Content-Length : 3|Transfer-Encoding: identity|Transfer-Encoding:\x0bchunked|Content-Length: 0|"
+    b"Content-Length: 00000|Host: i|A : b| c|A|: b|A: \x00|A: b\rc|A: b\nc: d|\x80: b"
 ).split(b"|")
-CODINGS = (
-    b"Transfer-Encoding: chunked|transfer-encoding:CHUNKED|Transfer-Encoding: , chunked,|Transfer-Encoding: gzip, chunked|"
-    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked|Transfer-Encoding: x|Transfer-Encoding: chunked, identity"
+LENGTHS = b"Content-Length: 3|Content-Length:03|content-length: \t3\t|Content-Length: 0000000000000000000000003".split(
+    b"|"
+)
+ODD_LENGTHS = (
+    b"Content-Length: 3\r\nContent-Length: 3|Content-Length: +3|Content-Length: 3, 3|Content-Length: 4|"
+    b"Content-Length: 3\r\nTransfer-Encoding: chunked|Content-Length: 99999999999999999999"
 ).split(b"|")
-CHUNKS = (
-    b'3\r\nabc\r\n|003\r\nabc\r\n|3;x\r\nabc\r\n|3 ;x="y\\""\r\nabc\r\n|a\r\n0123456789\r\n|0\r\n\r\n|3\r\nab\r\n|'
-    b"3\r\nabcd\r\n|3\nabc\r\n|3 \r\nabc\r\n|0x3\r\nabc\r\n|ffffffffffffffffff\r\n|-3\r\nabc\r\n|3;\r\nabc\r\n"
+CODINGS = b"Transfer-Encoding: chunked|transfer-encoding:CHUNKED|Transfer-Encoding: , chunked,".split(b"|")
+ODD_CODINGS = (
+    b"Transfer-Encoding: gzip, chunked|Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked|Transfer-Encoding: x|"
+    b"Transfer-Encoding: chunked, identity"
 ).split(b"|")
-TRAILERS = (b"", b"", b"", b"A: b\r\n", b"A:\r\nContent-Length: 3\r\n", b"A : b\r\n", b"A\r\n", b"A: b\r\r\n")
+CHUNKS = b'3\r\nabc\r\n|003\r\nabc\r\n|3;x\r\nabc\r\n|3 ;x="y\\""\r\nabc\r\n|a\r\n0123456789\r\n'.split(b"|")
+ODD_CHUNKS = (
+    b"0\r\n\r\n|3\r\nab\r\n|3\r\nabcd\r\n|3\nabc\r\n|3 \r\nabc\r\n|0x3\r\nabc\r\n|ffffffffffffffffff\r\n|-3\r\nabc\r\n|"
+    b"3;\r\nabc\r\n"
+).split(b"|")
+TRAILERS = (b"", b"A: b\r\n", b"A:\r\nContent-Length: 3\r\n")
+ODD_TRAILERS = (b"A : b\r\n", b"A\r\n", b"A: b\r\r\n", b" a\r\n")
 SPICE = (
-    b'\r|\n|\r\n|\r\n\r\n| |\t|:|;|,|\x00|\x0b|\x0c|\x1f|\x7f|\x80|\xa0|\xff|"|\\|/|%|#|@|0|1|A|-|_|()|\r\n |\n\n|HTTP/1.1|chunked'
+    b'\r|\n|\r\n|\r\n\r\n| |\t|:|;|,|\x00|\x0b|\x0c|\x1f|\x7f|\x80|\xa0|\xff|"|\\|/|%|#|@|0|1|A|-|_|()|\r\n |\n\n|'
+    b"HTTP/1.1|chunked"
 ).split(b"|")
 
 
@@ -67,19 +83,23 @@ CORPUS = corpus()
 
 def built(random: Random) -> bytes:
     """A request made of parts, legal more often than not."""
-    fields = [random.choice(FIELDS) for _ in range(random.choice((0, 0, 1, 2, 5, 12)) if random.random() < 0.8 else 0)]
-    if random.random() < 0.95:
+
+    def pick(legal: Sequence[bytes], odd: Sequence[bytes]) -> bytes:
+        return random.choice(legal if random.random() < 0.96 else odd)
+
+    fields = [pick(FIELDS, ODD_FIELDS) for _ in range(random.choice((0, 1, 2, 5, 9)))]
+    if random.random() < 0.98:
         fields.insert(random.randrange(len(fields) + 1), b"Host: h")
     content = b""
     kind = random.randrange(4)
     if kind == 1:
-        fields.append(random.choice(FRAMINGS) if random.random() < 0.5 else FRAMINGS[0])
+        fields.append(pick(LENGTHS, ODD_LENGTHS))
         content = b"abc"
     elif kind == 2:
-        fields.append(random.choice(CODINGS) if random.random() < 0.4 else CODINGS[0])
-        pieces = [random.choice(CHUNKS) if random.random() < 0.3 else CHUNKS[0] for _ in range(random.randrange(4))]
-        content = b"".join(pieces) + b"0\r\n" + random.choice(TRAILERS) + b"\r\n"
-    return random.choice(LINES) + b"\r\n" + b"".join(field + b"\r\n" for field in fields) + b"\r\n" + content
+        fields.append(pick(CODINGS, ODD_CODINGS))
+        chunks = b"".join(pick(CHUNKS, ODD_CHUNKS) for _ in range(random.randrange(4)))
+        content = chunks + b"0\r\n" + pick(TRAILERS, ODD_TRAILERS) + b"\r\n"
+    return pick(LINES, ODD_LINES) + b"\r\n" + b"".join(field + b"\r\n" for field in fields) + b"\r\n" + content
 
 
 def damaged(random: Random, octets: bytes) -> bytes:
@@ -114,9 +134,9 @@ class Example(NamedTuple):
 def example(number: int) -> Example:
     random = Random(number)
     octets = b"".join(
-        random.choice(CORPUS) if random.random() < 0.3 else built(random) for _ in range(random.choice((1, 1, 2, 3)))
+        random.choice(CORPUS) if random.random() < 0.15 else built(random) for _ in range(random.choice((1, 1, 2, 3)))
     )
-    for _ in range(random.choice((0, 0, 1, 1, 2, 4))):
+    for _ in range(random.choice((0, 0, 1, 1, 3))):
         octets = damaged(random, octets)
     octets = octets or b"\r\n"
     places = sorted({random.randrange(len(octets)) for _ in range(random.choice((1, 2, 5, 30)))} | {0})
@@ -154,7 +174,7 @@ def feed(factory: ParserFactory, pieces: list[bytes], limits: Limits) -> Outcome
 def outcomes(octets: bytes, pieces: list[bytes], limits: Limits) -> dict[str, Outcome]:
     """What each parser makes of the octets, whole and in pieces."""
     found = {}
-    for name in PARSERS:
+    for name in INSTALLED:
         factory = load(name)
         found[name] = feed(factory, [octets], limits)
         found[f"{name} in pieces"] = feed(factory, pieces, limits)
@@ -163,8 +183,6 @@ def outcomes(octets: bytes, pieces: list[bytes], limits: Limits) -> dict[str, Ou
 
 @pytest.mark.slow
 def test_all_parsers_report_the_same_however_octets_are_cut() -> None:
-    for name in PARSERS[1:]:
-        pytest.importorskip(name, reason=f"the package {name} is not installed")
     taken = refused = 0
     for number in range(EXAMPLES):
         made = example(number)

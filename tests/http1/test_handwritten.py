@@ -1,37 +1,24 @@
-"""What the hand-written parser remembers, and that it stays within bounds."""
+"""What the hand-written parser remembers of the last request, and that it stays within bounds."""
 
 from __future__ import annotations
 
 import pytest
 
 from miniasgi.asgi.scope import Origin, http_scope
-from miniasgi.errors import RequestError
-from miniasgi.http1.memory import Memory
+from miniasgi.errors import HeadTooLarge, RequestError
 from miniasgi.http1.parsers import Limits, handwritten
 from miniasgi.http1.parsers.handwritten import HandwrittenParser, read_fields
-from miniasgi.testing import RecordingSink
+from miniasgi.testing import Event, RecordingSink
 
-Memories = dict[str, Memory[bytes, object]]
-
-
-@pytest.fixture(autouse=True)
-def memories(monkeypatch: pytest.MonkeyPatch) -> Memories:
-    """All that the parser remembers by, empty, under the names in its module."""
-    fresh = {
-        name: Memory[bytes, object](memory._entries)
-        for name, memory in vars(handwritten).items()
-        if isinstance(memory, Memory)
-    }
-    for name, memory in fresh.items():
-        monkeypatch.setattr(handwritten, name, memory)
-    return fresh
+HOST = (b"host", b"h")
 
 
-def feed(octets: bytes, times: int = 1, limits: Limits | None = None) -> RecordingSink:
+def feed(*pieces: bytes) -> RecordingSink:
+    """Feed *pieces* to one parser, each of them used up."""
     sink = RecordingSink()
-    parser = HandwrittenParser(sink, limits or Limits())
-    for _ in range(times):
-        assert parser.feed(octets) == b""
+    parser = HandwrittenParser(sink, Limits())
+    for piece in pieces:
+        assert parser.feed(piece) == b""
     return sink
 
 
@@ -39,107 +26,162 @@ def get(path: bytes = b"/", fields: bytes = b"") -> bytes:
     return b"GET " + path + b" HTTP/1.1\r\nHost: h\r\n" + fields + b"\r\n"
 
 
-def test_a_request_that_comes_again_means_the_same() -> None:
-    sink = feed(get(b"/a", b"A: b\r\n"), 5)
-    assert sink.events == [("request", "GET", b"/a", "1.1", [(b"host", b"h"), (b"a", b"b")], 0), ("end",)] * 5
+def told(path: bytes = b"/", *fields: tuple[bytes, bytes]) -> list[Event]:
+    return [("request", "GET", path, "1.1", [HOST, *fields], 0), ("end",)]
 
 
-def test_fields_that_come_again_with_content_mean_the_same() -> None:
-    request = [("request", "POST", b"/", "1.1", [(b"host", b"h"), (b"content-length", b"2")], 2)]
-    octets = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n"
-    assert feed(octets + b"ab", 5).events == [*request, ("body", b"ab"), ("end",)] * 5
-    # With its content still to come, and after a request that was remembered.
-    sink = RecordingSink()
-    parser = HandwrittenParser(sink, Limits())
-    for _ in range(5):
-        assert parser.feed(get()) == b""
-        assert parser.feed(octets) == b""
-        assert parser.feed(b"ab") == b""
-    assert sink.merged[2:5] == sink.merged[-3:] == [*request, ("body", b"ab"), ("end",)]
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The request lines and field sections that have been read, rather than remembered."""
+    read: list[bytes] = []
+    read_line, read_block = handwritten.read_request_line, handwritten.read_fields
+
+    def watched_line(line: bytes) -> handwritten.RequestLine:
+        read.append(line)
+        return read_line(line)
+
+    def watched_fields(block: bytes, most: int) -> handwritten.Fields:
+        read.append(block)
+        return read_block(block, most)
+
+    monkeypatch.setattr(handwritten, "read_request_line", watched_line)
+    monkeypatch.setattr(handwritten, "read_fields", watched_fields)
+    return read
 
 
-def test_content_that_looks_like_a_remembered_request_is_content() -> None:
+def test_a_request_that_comes_again_means_the_same_and_is_read_once(readings: list[bytes]) -> None:
+    sink = feed(*[get(b"/a", b"A: b\r\n")] * 5)
+    assert sink.events == told(b"/a", (b"a", b"b")) * 5
+    assert readings == [b"GET /a HTTP/1.1", b"Host: h\r\nA: b\r\n"]
+
+
+def test_fields_that_come_again_with_another_request_line_are_read_once(readings: list[bytes]) -> None:
+    sink = feed(get(b"/a"), get(b"/b"), get(b"/b"), get(b"/c"))
+    assert sink.events == [*told(b"/a"), *told(b"/b"), *told(b"/b"), *told(b"/c")]
+    assert readings == [b"GET /a HTTP/1.1", b"Host: h\r\n", b"GET /b HTTP/1.1", b"GET /c HTTP/1.1"]
+
+
+def test_a_request_line_that_comes_again_with_other_fields_is_read_once(readings: list[bytes]) -> None:
+    sink = feed(get(fields=b"A: b\r\n"), get(fields=b"A: c\r\n"), get(fields=b"A: b\r\n"))
+    assert sink.events == [*told(b"/", (b"a", b"b")), *told(b"/", (b"a", b"c")), *told(b"/", (b"a", b"b"))]
+    assert readings == [b"GET / HTTP/1.1", *(b"Host: h\r\nA: %b\r\n" % value for value in (b"b", b"c", b"b"))]
+
+
+def test_no_fields_are_a_field_section_like_any_other() -> None:
+    old = b"GET / HTTP/1.0\r\n\r\n"
+    events = [("request", "GET", b"/", "1.0", [], 0), ("end",)]
+    assert feed(old, old).events == events * 2
+    assert feed(get(), old, old, get()).events == [*told(), *events, *events, *told()]
+
+
+def test_content_is_not_remembered_with_its_head() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n"
+    request = ("request", "POST", b"/", "1.1", [HOST, (b"content-length", b"2")], 2)
+    sink = feed(head + b"ab", head + b"cd", head, b"ef", head, b"gh")
+    bodies = [event for event in sink.events if event[0] == "body"]
+    assert bodies == [("body", b"ab"), ("body", b"cd"), ("body", b"ef"), ("body", b"gh")]
+    assert sink.events[0] == sink.events[3] == sink.events[6] == sink.events[9] == request
+
+
+def test_content_that_looks_like_the_last_request_is_content() -> None:
     octets = get()
-    assert feed(octets, 3).events
-    sink = RecordingSink()
-    parser = HandwrittenParser(sink, Limits())
-    assert parser.feed(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % (2 * len(octets))) == b""
-    assert parser.feed(octets) == b""
-    assert parser.feed(octets) == b""
-    assert sink.merged[1:] == [("body", octets * 2), ("end",)]
+    sink = feed(
+        octets, octets, b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % (2 * len(octets)), octets, octets
+    )
+    assert sink.merged[5:] == [("body", octets * 2), ("end",)]
 
 
-def test_the_end_of_a_head_that_looks_like_a_remembered_request_is_its_end() -> None:
+def test_chunked_content_that_looks_like_the_last_request_is_content() -> None:
     octets = get()
-    assert feed(octets, 3).events
+    chunk = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(octets)
+    assert feed(octets, octets, chunk, octets, b"\r\n0\r\n\r\n").merged[5:] == [("body", octets), ("end",)]
+
+
+def test_the_end_of_a_head_that_looks_like_the_last_request_is_its_end() -> None:
+    sink = feed(get(), get(), b"GET /a HTTP/1.1\r\nB: ", get())
+    fields = [(b"b", b"GET / HTTP/1.1"), HOST]
+    assert sink.events[4:] == [("request", "GET", b"/a", "1.1", fields, 0), ("end",)]
+
+
+def test_the_last_request_with_octets_behind_it_gives_them_back() -> None:
     sink = RecordingSink()
     parser = HandwrittenParser(sink, Limits())
-    assert parser.feed(b"GET /a HTTP/1.1\r\nB: ") == b""
-    assert parser.feed(octets) == b""
-    fields = [(b"b", b"GET / HTTP/1.1"), (b"host", b"h")]
-    assert sink.events == [("request", "GET", b"/a", "1.1", fields, 0), ("end",)]
+    assert parser.feed(get()) == b""
+    assert parser.feed(get() + b"\r\nrest") == b"\r\nrest"
+    assert parser.feed(get() * 2) == get()
+    assert parser.feed(get()) == b""
+    assert sink.events == told() * 4
 
 
-def test_a_remembered_request_is_measured_by_the_limits_of_who_asks() -> None:
-    octets = get(b"/" + b"a" * 50, b"A: b\r\n" * 5)
-    assert feed(octets, 3).events
-    for limits, status in (
-        (Limits(request_line=60), 414),
-        (Limits(field=6), 431),
-        (Limits(fields=5), 431),
-        (Limits(head=100), 431),
+def test_a_request_that_came_slowly_or_after_empty_lines_is_remembered_as_what_it_is(readings: list[bytes]) -> None:
+    octets = get()
+    pieces = [octets[at : at + 1] for at in range(len(octets))]
+    assert feed(*pieces, octets, b"\r\n" + octets, octets, *pieces).events == told() * 5
+    assert readings == [b"GET / HTTP/1.1", b"Host: h\r\n"]
+
+
+def test_nothing_is_remembered_from_one_connection_to_another(readings: list[bytes]) -> None:
+    feed(get())
+    feed(get())
+    assert readings == [b"GET / HTTP/1.1", b"Host: h\r\n"] * 2
+
+
+def test_what_is_long_is_not_remembered() -> None:
+    parser = HandwrittenParser(RecordingSink(), Limits())
+    for size in (10, 600, 990, 1010, 1024, 2000, 10):
+        for octets in (
+            get(b"/" + b"a" * size),
+            get(fields=b"A: " + b"b" * size + b"\r\n"),
+            get(b"/" + b"a" * size, b"A: " + b"b" * size + b"\r\n"),
+        ):
+            assert parser.feed(octets) == b""
+            assert len(parser._octets) <= 1024
+            assert len(parser._first) <= 1024
+            assert len(parser._block or b"") <= 1024
+
+
+def test_what_is_long_means_the_same_each_time() -> None:
+    path, value = b"/" + b"a" * 2000, b"b" * 2000
+    octets = get(path, b"A: " + value + b"\r\n")
+    sink = feed(octets, octets, get(), octets, get(), get())
+    long, short = told(path, (b"a", value)), told()
+    assert sink.events == [*long, *long, *short, *long, *short, *short]
+
+
+def test_what_is_refused_after_a_good_request_is_refused() -> None:
+    for octets in (
+        get(b"/#"),
+        get(fields=b"A : b\r\n"),
+        get(fields=b"Host: h\r\n"),
+        get()[:-2] + b"\n",
+        b"\r\n".join([b"", b"Host: h", b"", b""])[2:],
     ):
-        with pytest.raises(RequestError) as caught:
-            feed(octets, limits=limits)
-        assert caught.value.status == status
-    assert feed(octets, limits=Limits(request_line=65, field=7, fields=6, head=len(octets))).events
+        parser = HandwrittenParser(RecordingSink(), Limits())
+        assert parser.feed(get()) == b""
+        with pytest.raises(RequestError):
+            parser.feed(octets)
 
 
-def test_what_was_refused_is_refused_again() -> None:
-    for octets in (get(b"/#"), get(fields=b"A : b\r\n"), get(fields=b"Expect: x\r\n"), get(fields=b"Host: h\r\n")):
-        for _ in range(3):
-            with pytest.raises(RequestError):
-                feed(octets)
-
-
-def test_never_more_than_the_maximum_is_remembered(memories: Memories) -> None:
-    most = dict.fromkeys(memories, 0)
-    for number in range(1200):
-        feed(get(b"/%d" % number, b"Etag: %d\r\n" % number), 2)
-        for name, memory in memories.items():
-            most[name] = max(most[name], len(memory))
-    assert most == {name: memory._entries for name, memory in memories.items()}
-    assert max(most.values()) <= 512
-
-
-def test_what_is_long_is_not_remembered(memories: Memories) -> None:
-    feed(get(b"/" + b"a" * 1100, b"B: " + b"c" * 1100 + b"\r\n"), 3)
-    assert not any(memories.values())
-    feed(get(b"/" + b"a" * 600, b"B: " + b"c" * 600 + b"\r\n"), 3)
-    octets = [key for memory in memories.values() for key in memory]
-    assert octets
-    assert max(map(len, octets)) <= 1024
-
-
-def test_what_comes_once_is_not_remembered(memories: Memories) -> None:
-    feed(get(b"/", b"Authorization: secret\r\n"))
-    assert not any(memories.values())
-
-
-def test_a_remembered_head_never_shares_its_list_between_two_scopes() -> None:
+def test_a_request_that_is_remembered_never_shares_its_list_between_two_scopes() -> None:
     origin = Origin(None, None, "http", "", {})
-    sink = feed(get(), 4)
+    sink = feed(*[get()] * 4)
     scopes = [http_scope(head, origin) for head in sink.heads]
     for scope in scopes:
         scope["headers"].append((b"x", b"y"))
-    assert all(scope["headers"] == [(b"host", b"h"), (b"x", b"y")] for scope in scopes)
-    assert feed(get()).events == sink.events[:2]
+    assert all(scope["headers"] == [HOST, (b"x", b"y")] for scope in scopes)
+    assert all(head.fields == [HOST] for head in sink.heads)
+
+
+def test_more_fields_than_the_limit_are_refused_before_they_are_read() -> None:
+    assert read_fields(b"a:\r\n" * 3, 3) == [(b"a", b"")] * 3
+    with pytest.raises(HeadTooLarge):
+        read_fields(b"a:\r\n" * 4, 3)
 
 
 def test_names_that_clients_make_up_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handwritten, "_names", handwritten._Names())
     for number in range(1500):
-        assert read_fields(b"X-%d:\r\n" % number) == [(b"x-%d" % number, b"")]
-        assert read_fields(b"Y" * 65 + b":\r\n") == [(b"y" * 65, b"")]
+        assert read_fields(b"X-%d:\r\n" % number, 1) == [(b"x-%d" % number, b"")]
+        assert read_fields(b"Y" * 65 + b":\r\n", 1) == [(b"y" * 65, b"")]
     assert len(handwritten._names) == 1024
     assert max(map(len, handwritten._names)) <= 64

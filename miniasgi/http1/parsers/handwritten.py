@@ -1,4 +1,4 @@
-"""The hand-written parser: nothing but bytes methods, and a memory for what it has read before.
+"""The hand-written parser: nothing but bytes methods, and a memory for what it has read last.
 
 Wait for the empty line, then read the head once: for heads of a few hundred octets this beats a state machine in
 clarity, and in Python in speed.
@@ -10,52 +10,57 @@ from ...errors import BadRequest, HeadTooLarge
 from ...types import Fields
 from ..grammar import FIELD_OCTETS, TOKEN
 from ..head import FieldSection, RequestHead, RequestLine
-from ..memory import Memory
+from . import Limits, RequestSink
 from .framing import FramedParser
 
 __all__ = ["HandwrittenParser", "read_fields", "read_request_line"]
 
-# Whole heads without content, request lines and field sections, up to 1,024 octets each: about a MiB together at the
-# very most.
+# 1,024 octets: longer heads and field sections are read each time, so that what a connection keeps stays small.
 _MAX_OCTETS = 1024
-_heads: Memory[bytes, RequestHead] = Memory(512)
-_lines: Memory[bytes, RequestLine] = Memory(256)
-_sections: Memory[bytes, FieldSection] = Memory(256)
 
 
 class HandwrittenParser(FramedParser):
-    """The RequestParser that needs no package and costs least."""
+    """The RequestParser that needs no package and costs least.
 
-    __slots__ = ()
+    A client repeats itself, and what a head means is a pure function of its octets: so the last head, the last request
+    line and the last field section are remembered with what they meant. Where nothing is repeated, three comparisons
+    that end at the first difference are all that it costs.
+    """
+
+    __slots__ = ("_block", "_first", "_head", "_line", "_octets", "_section")
+
+    # Each of these is set together with the octets that it is the meaning of.
+    _head: RequestHead
+    _line: RequestLine
+    _section: FieldSection
+
+    def __init__(self, sink: RequestSink, limits: Limits) -> None:
+        super().__init__(sink, limits)
+        self._octets = b""  # a whole head without content
+        self._first = b""  # a request line
+        self._block: bytes | None = None  # a field section, which may be empty
 
     def feed(self, data: bytes, /) -> bytes:
-        if not self._remaining and not self._kept and len(data) <= _MAX_OCTETS:
-            head = _heads.get(data)
-            if head is not None and len(head.fields) <= self._limits.fields and len(data) <= self._careful_octets:
-                self._sink.on_request(head)
-                self._sink.on_end()
-                return b""
+        # Not inside content, which may look like a head.
+        if data == self._octets and not self._remaining and not self._kept and data:
+            self._sink.on_request(self._head)
+            self._sink.on_end()
+            return b""
         return super().feed(data)
 
     def _read_head(self, data: bytes, end: int) -> RequestHead:
         line_end = data.find(b"\r\n", 0, end + 2)
         first = data[:line_end]
-        line = _lines.get(first)
-        if line is None:
-            line = read_request_line(first)
-            if len(first) <= _MAX_OCTETS:
-                _lines.offer(first, line)
+        if first != self._first or not first:
+            self._line = read_request_line(first)
+            self._first = first if line_end <= _MAX_OCTETS else b""
         block = data[line_end + 2 : end + 2]
-        section = _sections.get(block)
-        if section is None:
-            section = FieldSection(read_fields(block))
-            if len(block) <= _MAX_OCTETS:
-                _sections.offer(block, section)
-        if len(section.fields) > self._limits.fields:
-            raise HeadTooLarge(f"more than {self._limits.fields} fields")
-        head = RequestHead(line, section)
-        if not section.length and end + 4 == len(data) <= _MAX_OCTETS:
-            _heads.offer(data, head)
+        if block != self._block:
+            self._section = FieldSection(read_fields(block, self._limits.fields))
+            self._block = block if len(block) <= _MAX_OCTETS else None
+        head = RequestHead(self._line, self._section)
+        if end + 4 == len(data) <= _MAX_OCTETS and not self._section.length:
+            self._octets, self._head = data, head
         return head
 
 
@@ -67,10 +72,15 @@ def read_request_line(line: bytes) -> RequestLine:
     return RequestLine(*words)
 
 
-def read_fields(block: bytes) -> Fields:
-    """Read field lines, each with its line end. Raises BadRequest for anything outside the grammar (RFC 9112 §5)."""
+def read_fields(block: bytes, most: int) -> Fields:
+    """Read field lines, each with its line end.
+
+    Raises BadRequest for anything outside the grammar (RFC 9112 §5), HeadTooLarge for more than *most* fields.
+    """
     lines = block.split(b"\r\n")
     lines.pop()
+    if len(lines) > most:
+        raise HeadTooLarge(f"more than {most} fields")
     # All octets are legal, and no CR or LF stands alone: one pass in C instead of one per line in Python.
     if block.translate(None, FIELD_OCTETS) != b"\r\n" * len(lines):
         raise BadRequest("control octet in the head")

@@ -6,7 +6,7 @@ a request goes on only when both have read the same fields, so what one of them 
 
 from __future__ import annotations
 
-from ...errors import BadRequest, HeadTooLarge
+from ...errors import BadRequest
 from ...types import Fields
 from ..head import FieldSection, RequestHead
 from .framing import FramedParser
@@ -29,9 +29,7 @@ class LibraryParser(FramedParser):
         line_end = data.find(b"\r\n", 0, end + 2)
         line = read_request_line(data[:line_end])
         block = data[line_end + 2 : end + 2]
-        fields = read_fields(block)
-        if len(fields) > self._limits.fields:
-            raise HeadTooLarge(f"more than {self._limits.fields} fields")
+        fields = read_fields(block, self._limits.fields)
         head = RequestHead(line, FieldSection(fields))
         shown = [field for field in fields if field[0] not in _FRAMING]
         if len(shown) < len(fields):
