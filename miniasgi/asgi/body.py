@@ -22,7 +22,7 @@ class ContentSource(Protocol):
     loop: AbstractEventLoop
 
     def want_content(self) -> None:
-        """The application waits for content that has not arrived: let it come."""
+        """The application waits for what has not arrived, content or the client's end: let it come."""
 
 
 class RequestSide:
@@ -55,8 +55,7 @@ class RequestSide:
                     return self._take_content()
             if self.disconnected:
                 return {"type": "http.disconnect"}
-            if not self._content_taken:
-                self.source.want_content()
+            self.source.want_content()
             # Shared, so that an application that waits in two tasks hears it in both.
             arrival = self._arrival
             if arrival is None:

@@ -291,12 +291,15 @@ def encode_informational(status: int, fields: Iterable[tuple[bytes, bytes]]) -> 
     return _STATUS_LINES[status] + encode_fields(fields).encoded + b"\r\n"
 
 
-def encode_error(status: int, defaults: bytes) -> bytes:
-    """A whole response for a request that the server refuses by itself; nothing of the request is in it."""
+def encode_error(status: int, defaults: bytes, *, bodiless: bool = False) -> bytes:
+    """A whole response for a request that the server refuses by itself; nothing of the request is in it.
+
+    *bodiless* for an answer to HEAD.
+    """
     content = HTTPStatus(status).phrase.encode() + b"\n"
     return b"%b%bcontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
         _STATUS_LINES[status],
         defaults,
         len(content),
-        content,
+        b"" if bodiless else content,
     )

@@ -64,14 +64,14 @@ class HttpConnection(EndingHalf):
 
     def data_received(self, data: bytes) -> None:
         state = self.state
-        if state <= HEAD and not self._held:
-            self._pump(data)
-        elif self._unread and state < CLOSING:
-            self._pump(data)
-        elif state >= CLOSING:
+        if state >= CLOSING:
             self._linger(len(data))
+        elif self._held:
+            self._hold(self._held + data)  # in order; whoever holds it comes back for it
+        elif state <= HEAD or self._unread:
+            self._pump(data)
         else:
-            self._hold(self._held + data)
+            self._hold(data)
 
     def eof_received(self) -> bool:
         """Keep the connection to answer what has been asked: a half-closed client still reads (RFC 9112 §9.6).
@@ -133,7 +133,7 @@ class HttpConnection(EndingHalf):
                 self._start(fresh)
             else:
                 self._took_some()
-            if self.state is not IDLE or not self._held:
+            if not self._held or not self._wants_more():
                 break
             turns -= 1
             if not turns:
@@ -157,9 +157,13 @@ class HttpConnection(EndingHalf):
         elif self.state is BUSY:
             self._received_some()
 
+    def _wants_more(self) -> bool:
+        """Whether what is held may be parsed: it is the rest of this request, or none is running."""
+        return self.state <= HEAD or (self._unread != 0 and self.state < CLOSING)
+
     def _resume(self) -> None:
-        """Go on with what is held, as soon as nothing is running."""
-        if self.state is IDLE and self._held and not self._pumping:
+        """Go on with what is held, as soon as it may be."""
+        if self._held and not self._pumping and self._wants_more():
             self._pump(self._next_window())
         if self.state <= HEAD and self._ended_by_client and not self._held:
             self.close()
@@ -239,10 +243,12 @@ class HttpConnection(EndingHalf):
 
     def want_content(self) -> None:
         exchange = self._exchange
-        if exchange is None or not self._unread:
+        if exchange is None:
             return
-        self.read_deadline = self.service.now + self.service.config.timeout_request_body
         self._resume_reading()
+        if not self._unread:
+            return  # nothing but the client's end is waited for
+        self.read_deadline = self.service.now + self.service.config.timeout_request_body
         if exchange.head.expects_continue and not exchange.continued:
             exchange.continued = True
             # RFC 9110 §10.1.1: not when content has come already, nor after the response has begun.
@@ -283,6 +289,8 @@ class HttpConnection(EndingHalf):
             return
         self.state = IDLE
         self.read_deadline = service.now + service.keep_alive_seconds
+        if self._reading_paused and len(self._held) <= HIGH_WATER:
+            self._resume_reading()
         if not self._pumping and (self._held or self._ended_by_client):
             # Not at once: this is called from within the application's task.
             self.loop.call_soon(self._resume)

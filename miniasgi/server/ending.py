@@ -112,7 +112,8 @@ class EndingHalf(WritingHalf):
         logger.info("%s: refused with %d: %s", self.peer, error.status, error)
         cut = exchange is not None and exchange.response_started
         if not cut:
-            self.write(encode_error(error.status, self.service.defaults))
+            bodiless = exchange is not None and exchange.head.line.method == "HEAD"
+            self.write(encode_error(error.status, self.service.defaults, bodiless=bodiless))
         if exchange is not None:
             exchange.status = exchange.status or error.status
             exchange.hang_up()

@@ -230,6 +230,7 @@ class WritingHalf(asyncio.Protocol):
 
     def release_writers(self) -> None:
         """Let go of everybody who waits to write, because the connection is lost."""
+        self._pending = []
         self.resume_writing()
         waiter = self._socket_wait
         if waiter is not None and not waiter.done():

@@ -6,9 +6,11 @@ import pytest
 
 from miniasgi.asgi.scope import Origin, http_scope
 from miniasgi.errors import HeadTooLarge, RequestError
+from miniasgi.http1.head import RequestLine
 from miniasgi.http1.parsers import Limits, handwritten
 from miniasgi.http1.parsers.handwritten import HandwrittenParser, read_fields
 from miniasgi.testing import Event, RecordingSink
+from miniasgi.types import Fields
 
 HOST = (b"host", b"h")
 
@@ -36,11 +38,11 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     read: list[bytes] = []
     read_line, read_block = handwritten.read_request_line, handwritten.read_fields
 
-    def watched_line(line: bytes) -> handwritten.RequestLine:
+    def watched_line(line: bytes) -> RequestLine:
         read.append(line)
         return read_line(line)
 
-    def watched_fields(block: bytes, most: int) -> handwritten.Fields:
+    def watched_fields(block: bytes, most: int) -> Fields:
         read.append(block)
         return read_block(block, most)
 
@@ -69,7 +71,7 @@ def test_a_request_line_that_comes_again_with_other_fields_is_read_once(readings
 
 def test_no_fields_are_a_field_section_like_any_other() -> None:
     old = b"GET / HTTP/1.0\r\n\r\n"
-    events = [("request", "GET", b"/", "1.0", [], 0), ("end",)]
+    events: list[Event] = [("request", "GET", b"/", "1.0", [], 0), ("end",)]
     assert feed(old, old).events == events * 2
     assert feed(get(), old, old, get()).events == [*told(), *events, *events, *told()]
 

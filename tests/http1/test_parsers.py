@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from miniasgi.errors import BadRequest
-from miniasgi.http1.grammar import FIELD_OCTETS, TOKEN_OCTETS
+from miniasgi.http1.grammar import BAD_OCTET, FIELD_OCTETS, TOKEN_OCTETS
 from miniasgi.http1.head import RequestHead
 from miniasgi.http1.parsers import Limits, ParserFactory, framing, load
 from miniasgi.http1.parsers.library import LibraryParser
@@ -39,7 +39,7 @@ def test_a_parser_keeps_the_limits_that_are_the_default(factory: ParserFactory) 
 
 
 def test_the_three_parsers_are_known_by_their_names(parser_name: str) -> None:
-    assert load(parser_name).__name__.lower() == f"{parser_name}parser"  # type: ignore[attr-defined]  # a class
+    assert load(parser_name).__name__.lower() == f"{parser_name}parser"
 
 
 @pytest.mark.parametrize("name", ["", "auto", "H11", "nothing"])
@@ -113,7 +113,7 @@ def test_each_octet_of_a_head_that_comes_slowly_is_searched_twice_at_most(
             self.octets += len(data) - start
             return pattern.search(data, start)
 
-    pattern = framing.BAD_OCTET
+    pattern = BAD_OCTET
     counting = CountingPattern()
     monkeypatch.setattr(framing, "BAD_OCTET", counting)
     octets = b"GET / HTTP/1.1\r\nHost: h\r\n" + b"A: b\r\n" * 90

@@ -211,7 +211,7 @@ def test_fields_that_come_again_are_not_encoded_again() -> None:
 
 
 def test_what_is_remembered_is_no_longer_tied_to_what_was_given() -> None:
-    value = bytearray(b"b")
+    value: Any = bytearray(b"b")
     for _ in range(3):
         assert encode_fields([(b"a", value)]).encoded == b"a: b\r\n"
     value[:] = b"c"
