@@ -7,15 +7,14 @@ and documentation are all Config's. Imports the server only when there is someth
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import os
 import platform
-import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from miniasgi._version import __version__
 from miniasgi.config import FLAG, OPTIONS, Config, Option, did_you_mean
 from miniasgi.errors import StartupError, UsageError
 
@@ -141,6 +140,8 @@ def read_config(given: Sequence[tuple[Option, str, str]], environ: Mapping[str, 
 
 def help_text(prog: str, columns: int | None = None) -> str:
     """What --help prints on a terminal of so many *columns*, by default this one's; never too wide to read."""
+    import shutil  # not needed to serve
+
     width = min(max(columns or shutil.get_terminal_size().columns, 80), 100)
     lines = [f"usage: {prog} APP [options]", "", "Serve an ASGI application over HTTP/1.1.", ""]
     lines += _entry("APP", "The application, as module:attribute; dots are allowed in both.", width)
@@ -171,11 +172,13 @@ def _entry(name: str, meaning: str, width: int) -> list[str]:
 
 def version_text() -> str:
     """The versions of miniasgi, of Python and of each optional package, one a line."""
-    lines = [f"miniasgi {_version('miniasgi')}", f"{platform.python_implementation()} {platform.python_version()}"]
+    lines = [f"miniasgi {__version__}", f"{platform.python_implementation()} {platform.python_version()}"]
     return "\n".join(lines + [f"{name} {_version(name)}" for name in ("uvloop", "httptools", "h11")])
 
 
 def _version(package: str) -> str:
+    import importlib.metadata  # a fifth of the time that a server takes to start
+
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from ..asgi.exchange import Exchange
@@ -23,7 +22,22 @@ if TYPE_CHECKING:
     from ..observe.access import AccessLog
     from .connection import HttpConnection
 
-__all__ = ["Service"]
+__all__ = ["Service", "http_date"]
+
+
+def http_date(seconds: float) -> bytes:
+    """*seconds* since 1970 as an IMF-fixdate (RFC 9110 §5.6.7), whatever the process's locale is."""
+    year, month, day, hour, minute, second, weekday, *_ = time.gmtime(seconds)
+    names = b"MonTueWedThuFriSatSun", b"JanFebMarAprMayJunJulAugSepOctNovDec"
+    return b"%b, %02d %b %04d %02d:%02d:%02d GMT" % (
+        names[0][weekday * 3 : weekday * 3 + 3],
+        day,
+        names[1][month * 3 - 3 : month * 3],
+        year,
+        hour,
+        minute,
+        second,
+    )
 
 
 class Service:
@@ -83,7 +97,7 @@ class Service:
     def tick(self) -> None:
         """Set the clock and the Date field (RFC 9110 §6.6.1)."""
         self.now = self.clock()
-        date = b"date: %b\r\n" % formatdate(usegmt=True).encode() if self._has_date else b""
+        date = b"date: %b\r\n" % http_date(time.time()) if self._has_date else b""
         self._date = date
         self.defaults = date + self._server + self._more
 
