@@ -14,6 +14,7 @@ from ..asgi.exchange import Exchange
 from ..http1.response import (
     CONTINUE,
     BodyWriter,
+    NoBodyWriter,
     ResponseFields,
     UntilCloseWriter,
     choose_framing,
@@ -171,7 +172,7 @@ class WritingHalf(asyncio.Protocol):
             exchange.octets += len(data)
 
     async def write_file(self, exchange: Exchange, file: int, offset: int, count: int) -> None:
-        if exchange.head.line.method == "HEAD" or not count:
+        if not count or isinstance(self._body, NoBodyWriter):
             return
         self.write(self._body.announce(count))
         self.flush()

@@ -71,6 +71,10 @@ def test_the_version_is_as_asgi_writes_it(version: bytes, text: str) -> None:
     assert line(version=version).version == text
 
 
+def test_the_logged_line_is_the_request_line_in_quotes() -> None:
+    assert line(b"/a%20b?c", b"POST", b"HTTP/1.0").log == '"POST /a%20b?c HTTP/1.0"'
+
+
 def test_nothing_in_the_logged_line_ends_its_quotes() -> None:
     assert line(b'/"\\%0a?"').log == '"GET /\\x22\\x5c%0a?\\x22 HTTP/1.1"'
 

@@ -141,7 +141,32 @@ def test_every_octet_that_the_grammar_has_is_taken_in_a_field_and_no_other(facto
         assert [octet for octet in names if octet != ord(":") or not before] == sorted(TOKEN_OCTETS)
 
 
+def test_feeding_nothing_changes_nothing(factory: ParserFactory) -> None:
+    for octets in (GET, POST, CHUNKED):
+        sink = RecordingSink()
+        parser = factory(sink, Limits())
+        assert parser.feed(b"") == b""
+        for at in range(len(octets)):
+            assert parser.feed(octets[at : at + 1]) == b""
+            assert parser.feed(b"") == b""
+        whole = RecordingSink()
+        assert factory(whole, Limits()).feed(octets) == b""
+        assert sink.merged == whole.merged
+
+
 # Two readers
+
+
+@pytest.mark.parametrize("block", [b"A : b\r\n", b"A\r\n", b"A\x00: b\r\n", b": b\r\n"])
+def test_what_the_library_refuses_is_refused(parser_name: str, block: bytes) -> None:
+    if parser_name == "handwritten":
+        pytest.skip("the hand-written parser has no second reader")
+    parser = load(parser_name)(RecordingSink(), Limits())
+    assert isinstance(parser, LibraryParser)
+    assert parser._second_reading(b"A: b\r\n") == [(b"a", b"b")]
+    # Our own reading would have stopped these before.
+    with pytest.raises(BadRequest):
+        parser._second_reading(block)
 
 
 class OtherReading(LibraryParser):
