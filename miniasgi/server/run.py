@@ -26,6 +26,9 @@ __all__ = ["run"]
 
 logger = logging.getLogger("miniasgi.server")
 
+# 1 s: how long each kind of what an application leaves behind has to end.
+_LAST_SECONDS = 1.0
+
 
 def run(app: App | str, config: Config) -> int:
     """Serve *app* until a signal says to stop. Returns the exit status: 0.
@@ -36,8 +39,50 @@ def run(app: App | str, config: Config) -> int:
     if isinstance(app, str):
         app = importer.load(app, factory=config.factory, app_dir=config.app_dir)
     parser_factory(config.http)  # a parser that cannot be had is told before anything is opened
-    with asyncio.Runner(loop_factory=loop_factory(config.loop)) as runner:
-        return runner.run(_serve(app, config))
+    loop = loop_factory(config.loop)()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(_serve(app, config))
+    finally:
+        ended = _close(loop)
+        asyncio.set_event_loop(None)
+        if not ended and sys.exc_info()[0] is None:
+            # The interpreter would wait for such threads and tasks for ever; everything of ours has been done.
+            logging.shutdown()
+            sys.stdout.flush()
+            os._exit(0)
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> bool:
+    """End what the application has left in the loop, and close it. False if something does not end.
+
+    What asyncio.Runner does, but bounded: a task that takes no cancellation must not hold the process up.
+    """
+    leavings = [
+        _cancel_tasks(asyncio.all_tasks(loop)),
+        loop.shutdown_asyncgens(),
+        loop.shutdown_default_executor(),
+    ]
+    ended = True
+    for leaving in leavings:
+        task = loop.create_task(leaving)
+        loop.run_until_complete(asyncio.wait([task], timeout=_LAST_SECONDS))
+        if task.done():
+            task.exception()  # looked at, so that asyncio does not complain
+        else:
+            ended = False
+    if ended:
+        loop.close()
+    else:
+        logger.error("the application has left tasks or threads that do not end; the process ends without them")
+    return ended
+
+
+async def _cancel_tasks(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 async def _serve(app: App, config: Config) -> int:

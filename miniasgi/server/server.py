@@ -203,7 +203,7 @@ class Server:
             return
         left = len(service.running)
         if left:
-            logger.warning("%d requests are still running and are told that their client has gone", left)
+            logger.warning("still running, and told now that their client has gone: %d", left)
         for connection in list(service.connections):
             connection.cut()
         for exchange in list(service.running):
