@@ -1,6 +1,8 @@
 """The smallest useful ASGI application: it answers every request with the same text.
 
     miniasgi examples.hello:app
+
+It needs nothing but the server.
 """
 
 from __future__ import annotations

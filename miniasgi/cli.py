@@ -45,10 +45,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "miniasgi") -> int:
     try:
         return _main(sys.argv[1:] if argv is None else argv, prog)
     except StartupError as error:
-        if error.details:
-            print(error.details, file=sys.stderr)
-        # One line whatever an exception's text holds, for those who read logs by lines.
-        print("miniasgi:", " ".join(str(error).splitlines()), file=sys.stderr)
+        print(error.report(), file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -119,6 +119,11 @@ class StartupError(MiniasgiError):
         super().__init__(message)
         self.details = details
 
+    def report(self) -> str:
+        """What the user is told: the details, then one line, whatever an exception's text holds."""
+        line = " ".join(["miniasgi:", *str(self).splitlines()])
+        return f"{self.details.rstrip()}\n{line}" if self.details else line
+
 
 class UsageError(StartupError):
     """An option that cannot be: unknown, malformed or out of its range."""

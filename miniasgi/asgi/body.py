@@ -42,8 +42,8 @@ class RequestSide:
     _content_taken = False
     #: Whether receive() has nothing more to give than http.disconnect.
     disconnected = False
-    #: Done when something arrives that receive() waits for.
-    _arrival: Future[None] | None = None
+    #: Done when something arrives: one for each receive() that waits, because a cancelled task cancels its own.
+    _arrivals: tuple[Future[None], ...] = ()
 
     source: ContentSource  # set by the subclass
 
@@ -56,16 +56,13 @@ class RequestSide:
             if self.disconnected:
                 return {"type": "http.disconnect"}
             self.source.want_content()
-            # Shared, so that an application that waits in two tasks hears it in both.
-            arrival = self._arrival
-            if arrival is None:
-                arrival = self._arrival = self.source.loop.create_future()
+            arrival = self.source.loop.create_future()
+            self._arrivals += (arrival,)
             try:
                 await arrival
             finally:
-                # A cancelled receive() must not take the future along that the next one waits for.
-                if self._arrival is arrival:
-                    self._arrival = None
+                if self._arrivals:  # this one is among them if it was cancelled
+                    self._arrivals = tuple(other for other in self._arrivals if other is not arrival)
 
     def _take_content(self) -> Message:
         pieces = self._pieces
@@ -97,8 +94,9 @@ class RequestSide:
         self._wake()
 
     def _wake(self) -> None:
-        arrival = self._arrival
-        if arrival is not None:
-            self._arrival = None
-            if not arrival.done():
-                arrival.set_result(None)
+        arrivals = self._arrivals
+        if arrivals:
+            self._arrivals = ()
+            for arrival in arrivals:
+                if not arrival.done():
+                    arrival.set_result(None)

@@ -23,6 +23,7 @@ from ..errors import ApplicationError, ClientDisconnected
 from ..http1.head import RequestHead
 from ..types import App, Message, Scope
 from .body import ContentSource, RequestSide
+from .messages import FilePart, field_name, listed, octets, required
 
 __all__ = ["Exchange", "ResponseWriter"]
 
@@ -83,7 +84,7 @@ class Exchange(RequestSide):
 
     _state = UNSTARTED
     _status = 0
-    _fields: Iterable[tuple[bytes, bytes]] = ()
+    _fields: list[tuple[bytes, bytes]]  # set with the state HELD
     _keeps_trailers = False
     task: Task[None] | None = None
     status = 0
@@ -111,7 +112,9 @@ class Exchange(RequestSide):
             await app(scope, self.receive, self.send)
         except ClientDisconnected:
             pass
-        except CancelledError:
+        except CancelledError as error:
+            if self._state < COMPLETE and not self.gone:  # else it is the server that ends it
+                logger.error("%s: the application was cancelled%s", self.head.line.log, self._when(), exc_info=error)
             self._fail()
             raise
         except Exception as error:
@@ -136,25 +139,34 @@ class Exchange(RequestSide):
             ClientDisconnected: (an OSError) nobody is there to read it.
             ApplicationError: the message is not one that may come now, or not what was declared.
         """
-        kind = message["type"]
+        try:
+            kind = message["type"]
+        except (KeyError, TypeError):
+            raise ApplicationError(f"{message!r:.80} sent, expected a dict with a 'type'") from None
         state = self._state
         if kind == "http.response.body":
             if state == HELD:
                 body = message.get("body", b"")
                 if self.gone:
                     raise ClientDisconnected("the client has gone")
-                if not message.get("more_body", False) and not self._keeps_trailers and len(body) <= _SLICE:
-                    self.source.respond(self, self._status, self._fields, body)
-                    return
+                if body.__class__ is not bytes:
+                    body = octets(body)
+                if not message.get("more_body", False) and not self._keeps_trailers:
+                    if len(body) <= _SLICE:
+                        self.source.respond(self, self._status, self._fields, body)
+                        return
+                    self._declare(len(body))
                 self._begin()
                 await self._send_body(body, message)
                 return
             if state == STREAMING and not self.gone:
-                await self._send_body(message.get("body", b""), message)
+                body = message.get("body", b"")
+                await self._send_body(body if body.__class__ is bytes else octets(body), message)
                 return
         elif kind == "http.response.start" and state == UNSTARTED and not self.gone:
-            self._status = message["status"]
-            self._fields = message.get("headers", ())
+            self._status = required(message, "status")
+            fields = message.get("headers")
+            self._fields = fields if fields.__class__ is list else listed(message, "headers")
             self._keeps_trailers = message.get("trailers", False)
             self._state = HELD
             return
@@ -165,21 +177,27 @@ class Exchange(RequestSide):
         state = self._state
         if self.gone or state == ABORTED:
             raise ClientDisconnected("the client has gone")
-        if kind == "http.response.early_hint" and state == UNSTARTED:
-            links = message.get("links", ())
-            if self.head.line.version == "1.1" and self.head.section.takes_early_hints:
+        if kind == "http.response.early_hint" and state <= STREAMING:
+            links = listed(message, "links")
+            # Allowed until the last body; where the head has left, a hint comes too late and is left out.
+            if state <= HELD and self.head.line.version == "1.1" and self.head.section.takes_early_hints:
                 self.source.informational(self, 103, [(b"link", link) for link in links])
         elif kind == "http.response.pathsend" and state == HELD:
-            await self._send_path(message["path"])
+            await self._send_path(required(message, "path"))
         elif kind == "http.response.zerocopysend" and state in (HELD, STREAMING):
             await self._send_file(message)
         elif kind == "http.response.trailers" and state == TRAILERS:
-            self._trailers += [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+            self._trailers += listed(message, "headers")
             if not message.get("more_trailers", False):
                 self.source.write_trailers(self, self._trailers)
                 self._complete()
         else:
             raise ApplicationError(f"{kind!r} sent, expected {_EXPECTED[state]}")
+
+    def _declare(self, length: int) -> None:
+        """Say how long the whole content is, unless the application does."""
+        if not any(field_name(field) == b"content-length" for field in self._fields):
+            self._fields = [*self._fields, (b"content-length", b"%d" % length)]
 
     def _begin(self) -> None:
         self.source.start_response(self, self._status, self._fields)
@@ -212,18 +230,22 @@ class Exchange(RequestSide):
             raise ClientDisconnected("the client has gone")
 
     async def _send_path(self, path: str) -> None:
-        """Send the file at *path* as the whole content (ASGI extension "Path Send")."""
-        if not os.path.isabs(path):
-            raise ApplicationError(f"http.response.pathsend with path {path!r}, expected an absolute path")
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        """Send the file at *path* as the whole content (ASGI extension "Path Send").
+
+        The extension wants the path absolute. A relative one is taken too, because Starlette's FileResponse hands on
+        what it was given.
+        """
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (OSError, TypeError, ValueError) as error:
+            # An OSError would tell the application that its client has gone.
+            raise ApplicationError(f"http.response.pathsend with path {path!r}, expected a file: {error}") from error
         try:
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode):
                 raise ApplicationError(f"http.response.pathsend with path {path!r}, expected a regular file")
             size = status.st_size
-            declared = any(name.lower() == b"content-length" for name, _ in self._fields)
-            if not declared:
-                self._fields = [*self._fields, (b"content-length", b"%d" % size)]
+            self._declare(size)
             self._begin()
             await self.source.write_file(self, file, 0, size)
         finally:
@@ -232,17 +254,11 @@ class Exchange(RequestSide):
 
     async def _send_file(self, message: Message) -> None:
         """Send a part of an open file (ASGI extension "Zero Copy Send")."""
-        opened = message["file"]
-        file: int = opened if isinstance(opened, int) else opened.fileno()
-        offset = message.get("offset")
-        if offset is None:
-            offset = os.lseek(file, 0, os.SEEK_CUR)
-        count = message.get("count")
-        if count is None:
-            count = max(os.fstat(file).st_size - offset, 0)
+        part = FilePart(message)
         if self._state == HELD:
             self._begin()
-        await self.source.write_file(self, file, offset, count)
+        await self.source.write_file(self, part.file, part.offset, part.count)
+        part.advance()
         if not message.get("more_body", False):
             self._end_files()
 
@@ -267,7 +283,7 @@ class Exchange(RequestSide):
         self._content_taken = self.disconnected = True
         if self._pieces:
             self._pieces = ()
-        if self._arrival is not None:
+        if self._arrivals:
             self._wake()
 
     def _fail(self) -> None:
@@ -310,5 +326,3 @@ _EXPECTED: dict[int, str] = {
 }
 
 _FAILURE_FIELDS: list[tuple[bytes, bytes]] = [(b"content-type", b"text/plain; charset=utf-8")]
-
-

@@ -30,6 +30,8 @@ class Lifespan:
         self._started: asyncio.Future[str | None]  # set by start_up(): None, or what failed
         self._stopped: asyncio.Future[str | None]  # set by start_up()
         self._error: BaseException | None = None
+        # Whether the application has said itself that its start-up failed.
+        self._start_failed = False
 
     async def start_up(self) -> None:
         """Wait until the application is ready. Raises StartupError with the application's message if it is not."""
@@ -49,7 +51,9 @@ class Lifespan:
             await asyncio.wait([self._task], timeout=1)
             self._task.cancel()
             self._task = None
-            raise StartupError(f"application start-up failed{': ' if failure else ''}{failure}") from self._error
+            # Frameworks send a whole traceback as their message; its last line is what was wrong.
+            *before, last = failure.rstrip().splitlines() or ["no reason given"]
+            raise StartupError(f"application start-up failed: {last}", failure if before else "") from self._error
 
     async def shut_down(self, seconds: float) -> None:
         """Tell the application to shut down, and wait for it no longer than *seconds*."""
@@ -83,7 +87,9 @@ class Lifespan:
             raise
         except BaseException as error:
             self._error = error
-            if self._started.done():
+            if self._start_failed:
+                logger.debug("the application's lifespan ended with %r", error)
+            elif self._started.done():
                 # Exits and interrupts asked for in there must not end the loop before it has been drained.
                 logger.error("the application's lifespan failed", exc_info=error)
             elif self._mode == "on":
@@ -102,16 +108,24 @@ class Lifespan:
         return None
 
     async def _send(self, message: Message) -> None:
-        kind = message["type"]
+        try:
+            kind = message["type"]
+        except (KeyError, TypeError):
+            raise ApplicationError(f"{message!r:.80} sent, expected a dict with a 'type'") from None
         if kind in ("lifespan.startup.complete", "lifespan.startup.failed"):
             if self._started.done():
                 raise ApplicationError(f"{kind!r} sent twice, expected 'lifespan.shutdown.complete' or '.failed'")
-            failed = kind.endswith("failed")
-            self._started.set_result(message.get("message", "") if failed else None)
+            failure = _failure(message)
+            self._start_failed = failure is not None
+            self._started.set_result(failure)
         elif kind in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
             if not self._started.done() or self._stopped.done():
                 raise ApplicationError(f"{kind!r} sent out of order")
-            failed = kind.endswith("failed")
-            self._stopped.set_result(message.get("message", "") if failed else None)
+            self._stopped.set_result(_failure(message))
         else:
             raise ApplicationError(f"{kind!r} sent, expected a lifespan.startup or lifespan.shutdown message")
+
+
+def _failure(message: Message) -> str | None:
+    """What a "failed" message says, which may be nothing; None for a "complete" one."""
+    return str(message.get("message") or "") if message["type"].endswith("failed") else None

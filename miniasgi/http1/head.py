@@ -36,7 +36,7 @@ class RequestLine:
         authority: of an absolute-form target, else empty; it outranks the Host field (RFC 9112 §3.2.2).
     """
 
-    __slots__ = ("authority", "method", "path", "query", "raw_path", "target", "version")
+    __slots__ = ("_log", "authority", "method", "path", "query", "raw_path", "target", "version")
 
     def __init__(self, method: bytes, target: bytes, version: bytes) -> None:
         """Raises BadRequest (400), NotImplementedMethod (501) or VersionNotSupported (505)."""
@@ -51,6 +51,7 @@ class RequestLine:
             raise BadRequest(f"malformed target {target[:80]!r}")
         self.target = target
         self.authority = b""
+        self._log = ""  # made when it is first asked for
         if target[:1] != b"/" or method == b"CONNECT":
             self.authority, target = _other_form(method, target)
         raw_path, _, self.query = target.partition(b"?")
@@ -66,10 +67,14 @@ class RequestLine:
     @property
     def log(self) -> str:
         """The request line in quotes, for a log: visible US-ASCII, with nothing in it that ends the quotes."""
+        log = self._log
+        if log:
+            return log
         target = self.target.decode("ascii")
         if '"' in target or "\\" in target:
             target = target.replace("\\", "\\x5c").replace('"', "\\x22")
-        return f'"{self.method} {target} HTTP/{self.version}"'
+        log = self._log = f'"{self.method} {target} HTTP/{self.version}"'
+        return log
 
 
 _METHODS = {method.encode(): method for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")}

@@ -33,7 +33,14 @@ __all__ = [
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+# Python before 3.13 has the names of RFC 7231 for these.
+_PHRASES = {status.value: status.phrase for status in HTTPStatus} | {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+_STATUS_LINES = {status: f"HTTP/1.1 {status} {phrase}\r\n".encode() for status, phrase in _PHRASES.items()}
 _FINAL_STATUS_LINES = {status: line for status, line in _STATUS_LINES.items() if status >= 200}
 
 
@@ -296,7 +303,7 @@ def encode_error(status: int, defaults: bytes, *, bodiless: bool = False) -> byt
 
     *bodiless* for an answer to HEAD.
     """
-    content = HTTPStatus(status).phrase.encode() + b"\n"
+    content = _PHRASES[status].encode() + b"\n"
     return b"%b%bcontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
         _STATUS_LINES[status],
         defaults,

@@ -37,6 +37,8 @@ def configure(level: str) -> None:
         server.addHandler(handler)
         server.propagate = False
     access = logging.getLogger("miniasgi.access")
+    # dictConfig switches off, unless told otherwise, the loggers that it does not mention.
+    server.disabled = access.disabled = False
     if not _has_handler(access):
         access.addHandler(BatchHandler(sys.stdout))
         access.propagate = False

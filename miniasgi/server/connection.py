@@ -30,7 +30,7 @@ _WINDOW = 16 * 1024
 class HttpConnection(EndingHalf):
     """One client's connection; the sink of its parser and the ResponseWriter of its exchanges."""
 
-    __slots__ = ("_content_octets", "_ended_by_client", "_fault", "_parser", "_pumping")
+    __slots__ = ("_content_octets", "_ended_by_client", "_fault", "_parser", "_pumping", "_rested")
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
@@ -43,6 +43,8 @@ class HttpConnection(EndingHalf):
         self._pumping = False
         # Whether the client has closed its side; it may still be reading.
         self._ended_by_client = False
+        # The read deadline of the idle time in which rest() was last called.
+        self._rested = self.read_deadline
 
     # asyncio calls these
 
@@ -66,7 +68,7 @@ class HttpConnection(EndingHalf):
         state = self.state
         if state >= CLOSING:
             self._linger(len(data))
-        elif self._held:
+        elif self._held or (self.write_paused and not self._unread):
             self._hold(self._held + data)  # in order; whoever holds it comes back for it
         elif state <= HEAD or self._unread:
             self._pump(data)
@@ -159,7 +161,10 @@ class HttpConnection(EndingHalf):
 
     def _wants_more(self) -> bool:
         """Whether what is held may be parsed: it is the rest of this request, or none is running."""
-        return self.state <= HEAD or (self._unread != 0 and self.state < CLOSING)
+        if self._unread:
+            return self.state < CLOSING
+        # A client that asks and asks without reading would have its answers pile up here.
+        return self.state <= HEAD and not self.write_paused
 
     def _resume(self) -> None:
         """Go on with what is held, as soon as it may be."""
@@ -167,6 +172,11 @@ class HttpConnection(EndingHalf):
             self._pump(self._next_window())
         if self.state <= HEAD and self._ended_by_client and not self._held:
             self.close()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._held:
+            self.loop.call_soon(self._resume)
 
     def _next_window(self) -> bytes:
         data = self._held[:_WINDOW]
@@ -180,6 +190,13 @@ class HttpConnection(EndingHalf):
         self._held = data
         if len(data) > HIGH_WATER:
             self._pause_reading()
+
+    def rest(self) -> None:
+        """Nobody has asked for anything for a while: let go of what only speed is the better for."""
+        if self.state is IDLE and self._rested != self.read_deadline:
+            self._rested = self.read_deadline
+            # Parsers may remember what they have read, cookies among it.
+            self._parser = self.service.parser(self, self.service.limits)
 
     # The parser calls these
 
@@ -201,7 +218,7 @@ class HttpConnection(EndingHalf):
         self._content_octets += len(data)
         limit = self.service.limit_body
         if limit is not None and self._content_octets > limit:
-            self._fault = ContentTooLarge(f"content of more than {limit} octets")
+            self._fault = self._fault or ContentTooLarge(f"content of more than {limit} octets")
         elif self._exchange is not None:
             self._exchange.add_content(data)
 
@@ -245,7 +262,9 @@ class HttpConnection(EndingHalf):
         exchange = self._exchange
         if exchange is None:
             return
-        self._resume_reading()
+        if len(self._held) <= HIGH_WATER:
+            # Not beyond: whoever asks again and again for the client's end would let a flood of requests in.
+            self._resume_reading()
         if not self._unread:
             return  # nothing but the client's end is waited for
         self.read_deadline = self.service.now + self.service.config.timeout_request_body

@@ -91,14 +91,26 @@ class EndingHalf(WritingHalf):
             self.transport.abort()
         elif now >= self.read_deadline:
             self.read_deadline = inf
-            if self.state is HEAD:
+            if self._held and self.state <= HEAD:
+                # Held until the client has read what it was sent, for which there is another deadline.
+                self.read_deadline = now + self.service.config.timeout_request_header
+            elif self.state is HEAD:
                 self.refuse(RequestTimeout("the request head took too long"))
             elif self.state is BUSY:
                 self.refuse(RequestTimeout("no more of the content came"))
             elif self.state is CLOSING:
-                self.transport.abort()
+                self._close_late(now)
             else:
                 self.close()
+
+    def _close_late(self, now: float) -> None:
+        """End a connection that should have ended, unless the client is still taking its answer."""
+        if not self.transport.get_write_buffer_size():
+            self.transport.abort()
+            return
+        self.read_deadline = now + _LINGER_SECONDS
+        if self.write_deadline == inf:
+            self.expect_reading()
 
     @property
     def peer(self) -> str:

@@ -35,9 +35,10 @@ def run(app: App | str, config: Config) -> int:
 
     SIGINT and SIGTERM stop gracefully, a second one at once. Raises StartupError if the server cannot start.
     """
-    logs.configure(config.log_level)
     if isinstance(app, str):
         app = importer.load(app, factory=config.factory, app_dir=config.app_dir)
+    # After the import, because an application's own logging configuration switches off the loggers that it finds.
+    logs.configure(config.log_level)
     parser_factory(config.http)  # a parser that cannot be had is told before anything is opened
     loop = loop_factory(config.loop)()
     asyncio.set_event_loop(loop)
@@ -163,7 +164,5 @@ def run_with_options(app: App | str, **options: Any) -> None:
     try:
         run(app, Config.from_options(**options))
     except StartupError as error:
-        if error.details:
-            print(error.details.rstrip("\n"), file=sys.stderr)
-        print(f"miniasgi: {error}", file=sys.stderr)
+        print(error.report(), file=sys.stderr)
         raise SystemExit(error.exit_status) from None

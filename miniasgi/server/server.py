@@ -29,6 +29,8 @@ logger = logging.getLogger("miniasgi.server")
 
 # 1 s: after a hang-up, how long applications have to end by themselves, and after that, to take their cancellation.
 _LAST_SECONDS = 1.0
+# 5 s: a connection that has been idle for so long is not in a hurry.
+_REST_SECONDS = 5.0
 
 
 def parser_factory(name: str) -> parsers.ParserFactory:
@@ -177,13 +179,18 @@ class Server:
         if service.access is not None:
             service.access.tick()
         now = service.now
+        # What the deadline of a connection is that has been idle for so long.
+        resting = now + service.keep_alive_seconds - _REST_SECONDS
         for connection in list(service.connections):
             # Compared here, because a call for each of ten thousand idle connections would be felt.
-            if now >= connection.read_deadline or now >= connection.write_deadline:
+            deadline = connection.read_deadline
+            if now >= deadline or now >= connection.write_deadline:
                 connection.check_deadlines(now)
+            elif deadline <= resting:
+                connection.rest()
         # Counted anew: a connection that failed between accept() and connection_made is never lost.
         service.opened = len(service.connections)
-        if not self._accepting and not self._stop.is_set() and service.opened < self._open_limit * 0.9:
+        if not self._accepting and not service.stopping and service.opened < self._open_limit * 0.9:
             self._resuming = service.loop.create_task(self._accept())
 
     # Stopping

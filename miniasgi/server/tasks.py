@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any, TypeAlias
 
 __all__ = ["Spawn", "task_spawner"]
@@ -20,17 +20,24 @@ Spawn: TypeAlias = Callable[[Coroutine[Any, Any, None]], "Task[None]"]
 def task_spawner(loop: AbstractEventLoop) -> Spawn:
     """A function that makes a coroutine a task of *loop*, and runs it up to its first wait before returning.
 
-    The task has a context of its own. Must be called from a callback of the loop, not from within a task.
+    The task has a context of its own, a copy of the one in which this is called: what resumes a connection is often
+    another request's task, whose variables are nobody else's business. The function must be called from a callback of
+    the loop, not from within a task.
     """
+    base = copy_context()
     if sys.version_info >= (3, 12):
 
         def spawn_eagerly(coroutine: Coroutine[Any, Any, None]) -> Task[None]:
-            return Task(coroutine, loop=loop, eager_start=True)
+            return Task(coroutine, loop=loop, eager_start=True, context=base.copy())
 
         return spawn_eagerly
     if not hasattr(loop, "__dict__"):
-        return loop.create_task
-    return _FirstStep(loop).spawn
+
+        def spawn_later(coroutine: Coroutine[Any, Any, None]) -> Task[None]:
+            return loop.create_task(coroutine, context=base.copy())
+
+        return spawn_later
+    return _FirstStep(loop, base).spawn
 
 
 class _FirstStep:
@@ -44,8 +51,9 @@ class _FirstStep:
     _step: Callable[[], object]  # set by _keep, as is _context
     _context: Context
 
-    def __init__(self, loop: AbstractEventLoop) -> None:
+    def __init__(self, loop: AbstractEventLoop, base: Context) -> None:
         self._loop = loop
+        self._base = base
         self._attributes = loop.__dict__
         self._call_soon = self._keep
 
@@ -57,7 +65,7 @@ class _FirstStep:
         attributes = self._attributes
         attributes["call_soon"] = self._call_soon
         try:
-            task = Task(coroutine, loop=self._loop)
+            task = Task(coroutine, loop=self._loop, context=self._base.copy())
         finally:
             del attributes["call_soon"]
         self._context.run(self._step)

@@ -207,6 +207,10 @@ class WritingHalf(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.write_paused = True
+        self.expect_reading()
+
+    def expect_reading(self) -> None:
+        """Give the client its time to take some of what the transport holds."""
         self._mark = self.transport.get_write_buffer_size()
         self.write_deadline = self.service.now + self.service.config.timeout_write
 

@@ -1,0 +1,315 @@
+"""Start-up before the first request, shutdown after the last; applications that know neither."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from miniasgi.asgi.lifespan import Lifespan
+from miniasgi.errors import ApplicationError, StartupError
+from miniasgi.types import App, Receive, Scope, Send
+from tests.asgi.conftest import Records
+
+STARTED = {"type": "lifespan.startup.complete"}
+STOPPED = {"type": "lifespan.shutdown.complete"}
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    async def bounded() -> None:
+        await asyncio.wait_for(test, 10)
+
+    asyncio.run(bounded())
+
+
+class Supports:
+    """An application with a lifespan, which writes down what it was told."""
+
+    def __init__(self, started: Any = STARTED, stopped: Any = STOPPED) -> None:
+        self.started, self.stopped = started, stopped
+        self.told: list[str] = []
+        self.scope: Scope = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.told.append((await receive())["type"])
+        scope["state"]["pool"] = "open"
+        await send(self.started)
+        self.told.append((await receive())["type"])
+        await send(self.stopped)
+        self.told.append("returned")
+
+
+async def raises(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("only http")
+
+
+async def raises_when_told(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    raise KeyError("http_version")
+
+
+async def returns(scope: Scope, receive: Receive, send: Send) -> None:
+    return
+
+
+async def exits(scope: Scope, receive: Receive, send: Send) -> None:
+    raise SystemExit(5)
+
+
+async def cancels_itself(scope: Scope, receive: Receive, send: Send) -> None:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("mode", ["on", "auto"])
+def test_an_application_with_a_lifespan_is_told_of_start_and_end(mode: str, logged: Records) -> None:
+    async def test() -> None:
+        app = Supports()
+        lifespan = Lifespan(app, mode)
+        await lifespan.start_up()
+        assert app.told == ["lifespan.startup"]
+        assert lifespan.state == {"pool": "open"}
+        await lifespan.shut_down(5)
+        assert app.told == ["lifespan.startup", "lifespan.shutdown", "returned"]
+        assert logged.messages == []
+
+    run(test())
+
+
+def test_the_scope_is_what_the_specification_says() -> None:
+    async def test() -> None:
+        scopes: list[Scope] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            scopes.append(dict(scope))
+
+        await Lifespan(app, "auto").start_up()
+        assert scopes == [{"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}]
+
+    run(test())
+
+
+def test_off_tells_nothing() -> None:
+    async def test() -> None:
+        app = Supports()
+        lifespan = Lifespan(app, "off")
+        await lifespan.start_up()
+        await lifespan.shut_down(5)
+        assert (app.told, lifespan.state) == ([], {})
+
+    run(test())
+
+
+@pytest.mark.parametrize("app", [raises, raises_when_told, returns, exits, cancels_itself])
+def test_auto_tolerates_an_application_without_a_lifespan(app: App, logged: Records) -> None:
+    async def test() -> None:
+        lifespan = Lifespan(app, "auto")
+        await lifespan.start_up()
+        await lifespan.shut_down(5)
+        assert [record for record in logged.records if record.levelname != "DEBUG"] == []
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("app", "found"),
+    [
+        (raises, "AssertionError('only http')"),
+        (raises_when_told, "KeyError('http_version')"),
+        (exits, "SystemExit(5)"),
+        (returns, "it returned from its lifespan before 'lifespan.startup.complete'"),
+        (cancels_itself, "it returned from its lifespan before 'lifespan.startup.complete'"),
+    ],
+)
+def test_on_wants_a_lifespan(app: App, found: str, logged: Records) -> None:
+    async def test() -> None:
+        with pytest.raises(StartupError) as raised:
+            await Lifespan(app, "on").start_up()
+        assert str(raised.value) == f"application start-up failed: {found}"
+        assert raised.value.exit_status == 3
+        # The traceback, where there is one.
+        assert len(logged.errors) == ("(" in found)
+
+    run(test())
+
+
+@pytest.mark.parametrize("mode", ["on", "auto"])
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        ({"message": "no database"}, ": no database"),
+        ({"message": ""}, ""),
+        ({"message": None}, ""),
+        ({}, ""),
+        ({"message": 7}, ": 7"),
+    ],
+)
+def test_a_failed_start_up_has_the_applications_message(mode: str, message: dict[str, Any], found: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", **message})
+
+    async def test() -> None:
+        lifespan = Lifespan(app, mode)
+        with pytest.raises(StartupError) as raised:
+            await lifespan.start_up()
+        assert str(raised.value) == f"application start-up failed{found}"
+        await lifespan.shut_down(5)
+
+    run(test())
+
+
+@pytest.mark.slow
+def test_an_application_that_lingers_after_its_failed_start_up_is_cancelled() -> None:
+    async def test() -> None:
+        ended = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "lifespan.startup.failed"})
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                ended.set()
+
+        with pytest.raises(StartupError):
+            await Lifespan(app, "auto").start_up()
+        await ended.wait()
+
+    run(test())
+
+
+def test_a_start_up_that_is_cancelled_cancels_the_application() -> None:
+    async def test() -> None:
+        begun, ended = asyncio.Event(), asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            begun.set()
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                ended.set()
+
+        starting = asyncio.ensure_future(Lifespan(app, "on").start_up())
+        await begun.wait()
+        starting.cancel()
+        await ended.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+
+    run(test())
+
+
+@pytest.mark.parametrize("message", [{"message": "pool is stuck"}, {"message": None}, {}])
+def test_a_failed_shutdown_is_logged_with_its_message(message: dict[str, Any], logged: Records) -> None:
+    async def test() -> None:
+        lifespan = Lifespan(Supports(stopped={"type": "lifespan.shutdown.failed", **message}), "on")
+        await lifespan.start_up()
+        await lifespan.shut_down(5)
+        assert logged.errors == [f"application shutdown failed: {message.get('message') or ''}"]
+
+    run(test())
+
+
+@pytest.mark.parametrize("seconds", [0, 0.01])
+def test_a_slow_shutdown_is_bounded(seconds: float, logged: Records) -> None:
+    async def test() -> None:
+        ended = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send(STARTED)
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                ended.set()
+
+        lifespan = Lifespan(app, "on")
+        await lifespan.start_up()
+        await lifespan.shut_down(seconds)
+        assert ended.is_set()
+        assert logged.errors == [f"the application's lifespan shutdown took longer than {seconds:g} s and is cancelled"]
+
+    run(test())
+
+
+@pytest.mark.slow
+def test_clean_up_after_the_last_message_is_bounded_too(logged: Records) -> None:
+    async def test() -> None:
+        ended = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send(STARTED)
+            await receive()
+            await receive()
+            await send(STOPPED)
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                ended.set()
+
+        lifespan = Lifespan(app, "on")
+        await lifespan.start_up()
+        await lifespan.shut_down(5)
+        assert ended.is_set()
+
+    run(test())
+
+
+@pytest.mark.parametrize("mode", ["on", "auto"])
+def test_an_exception_after_start_up_is_logged_and_does_not_hold_up_the_shutdown(mode: str, logged: Records) -> None:
+    async def test() -> None:
+        fail = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send(STARTED)
+            await fail.wait()
+            raise RuntimeError("lost the database")
+
+        lifespan = Lifespan(app, mode)
+        await lifespan.start_up()
+        fail.set()
+        await lifespan.shut_down(5)
+        assert logged.errors == ["the application's lifespan failed / RuntimeError('lost the database')"]
+        await lifespan.shut_down(5)
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    "message", [None, "lifespan.startup.complete", {}, {"type": None}, {"type": "http.response.start"}, STOPPED]
+)
+def test_a_malformed_answer_is_an_application_error(message: Any) -> None:
+    async def test() -> None:
+        raised: list[BaseException] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await send(message)
+            except BaseException as error:
+                raised.append(error)
+            await send(STARTED)
+
+        await Lifespan(app, "on").start_up()
+        assert [type(error) for error in raised] == [ApplicationError]
+
+    run(test())
+
+
+def test_each_answer_is_given_once() -> None:
+    async def test() -> None:
+        refused: list[str] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            for message in (STARTED, STARTED, {"type": "lifespan.startup.failed"}, STOPPED, STOPPED):
+                try:
+                    await send(message)
+                except ApplicationError:
+                    refused.append(message["type"])
+
+        lifespan = Lifespan(app, "on")
+        await lifespan.start_up()
+        await lifespan.shut_down(5)
+        assert refused == ["lifespan.startup.complete", "lifespan.startup.failed", "lifespan.shutdown.complete"]
+
+    run(test())

@@ -1,0 +1,148 @@
+"""The scope has the keys, types and values of ASGI HTTP 2.5, and belongs to its request alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from miniasgi.asgi.scope import Origin, http_scope
+from tests.asgi.writer import head
+
+
+def origin(**changes: Any) -> Origin:
+    settings: dict[str, Any] = {
+        "client": ("192.0.2.1", 50000),
+        "server": ("192.0.2.2", 80),
+        "scheme": "http",
+        "root_path": "",
+        "state": {},
+    }
+    return Origin(**{**settings, **changes})
+
+
+def test_a_scope_is_what_the_specification_says() -> None:
+    request = head(b"POST /caf%C3%A9/%2F?a=%20b&c HTTP/1.1", (b"x-a", b"1"), (b"cookie", b"c"), (b"x-a", b"2"))
+    scope = http_scope(request, origin(root_path="/api", state={"pool": 7}))
+    assert scope == {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/café//",
+        "raw_path": b"/caf%C3%A9/%2F",
+        "query_string": b"a=%20b&c",
+        "root_path": "/api",
+        "headers": [(b"host", b"h"), (b"x-a", b"1"), (b"cookie", b"c"), (b"x-a", b"2")],
+        "client": ("192.0.2.1", 50000),
+        "server": ("192.0.2.2", 80),
+        "state": {"pool": 7},
+        "extensions": {
+            "http.response.trailers": {},
+            "http.response.pathsend": {},
+            "http.response.zerocopysend": {},
+            "http.response.early_hint": {},
+        },
+    }
+
+
+TYPES = {
+    "type": str,
+    "asgi": dict,
+    "http_version": str,
+    "method": str,
+    "scheme": str,
+    "path": str,
+    "raw_path": bytes,
+    "query_string": bytes,
+    "root_path": str,
+    "headers": list,
+    "client": tuple,
+    "server": tuple,
+    "state": dict,
+    "extensions": dict,
+}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET / HTTP/1.1",
+        b"OPTIONS * HTTP/1.1",
+        b"GET http://other.example/p?q HTTP/1.1",
+        b"GET http://other.example HTTP/1.0",
+        b"PROPFIND /?%00 HTTP/1.1",
+        b"GET /%FF%00 HTTP/1.1",
+    ],
+)
+def test_values_have_exactly_the_types_of_the_specification(line: bytes) -> None:
+    scope = http_scope(head(line), origin())
+    assert {key: type(value) for key, value in scope.items()} == TYPES
+    assert all(type(part) is bytes for field in scope["headers"] for part in field)
+    assert all(type(field) is tuple and len(field) == 2 for field in scope["headers"])
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "raw_path", "query"),
+    [
+        (b"/", "/", b"/", b""),
+        (b"/?", "/", b"/", b""),
+        (b"/a?b?c", "/a", b"/a", b"b?c"),
+        (b"/a%3Fb?c", "/a?b", b"/a%3Fb", b"c"),
+        (b"/%e2%82%ac", "/€", b"/%e2%82%ac", b""),
+        (b"/%FF", "/\ufffd", b"/%FF", b""),  # not UTF-8
+        (b"/a%2Fb%25", "/a/b%", b"/a%2Fb%25", b""),
+        (b"/.././/x", "/.././/x", b"/.././/x", b""),  # nothing is normalised
+        (b"http://h", "/", b"/", b""),
+        (b"http://h?q", "/", b"/", b"q"),
+        (b"http://h/p%20?q", "/p ", b"/p%20", b"q"),
+    ],
+)
+def test_a_path_is_decoded_once_and_its_raw_form_is_as_it_was_sent(
+    target: bytes, path: str, raw_path: bytes, query: bytes
+) -> None:
+    scope = http_scope(head(b"GET %b HTTP/1.1" % target), origin())
+    assert (scope["path"], scope["raw_path"], scope["query_string"]) == (path, raw_path, query)
+
+
+def test_the_authority_of_an_absolute_target_is_the_host() -> None:
+    scope = http_scope(head(b"GET http://other.example:81/ HTTP/1.1", (b"x", b"y")), origin())
+    assert scope["headers"] == [(b"host", b"other.example:81"), (b"x", b"y")]
+
+
+def test_root_path_says_nothing_about_path() -> None:
+    scope = http_scope(head(b"GET /api/users HTTP/1.1"), origin(root_path="/api"))
+    assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/api", "/api/users", b"/api/users")
+
+
+@pytest.mark.parametrize(("client", "server"), [(None, None), (None, ("/run/app.sock", None))])
+def test_addresses_are_left_as_they_are(client: Any, server: Any) -> None:
+    scope = http_scope(head(), origin(client=client, server=server, scheme="https"))
+    assert (scope["client"], scope["server"], scope["scheme"]) == (client, server, "https")
+
+
+def test_http_1_0_has_neither_trailers_nor_early_hints() -> None:
+    scope = http_scope(head(b"GET / HTTP/1.0"), origin())
+    assert scope["http_version"] == "1.0"
+    assert list(scope["extensions"]) == ["http.response.pathsend", "http.response.zerocopysend"]
+
+
+def test_what_one_request_changes_no_other_sees() -> None:
+    request, shared = head(b"GET / HTTP/1.1", (b"a", b"b")), origin(state={"pool": [1]})
+    first = http_scope(request, shared)
+    first["headers"].append((b"x", b"y"))
+    first["state"]["user"] = "me"
+    first["extensions"]["mine"] = {}
+    first["extensions"]["http.response.pathsend"]["mine"] = 1
+    first["asgi"]["mine"] = 1
+    first["path"] = "/other"
+    second = http_scope(request, shared)
+    assert second == http_scope(head(b"GET / HTTP/1.1", (b"a", b"b")), origin(state={"pool": [1]}))
+    assert shared.state == {"pool": [1]}
+
+
+def test_state_is_a_shallow_copy() -> None:
+    pool: list[int] = []
+    shared = origin(state={"pool": pool})
+    assert http_scope(head(), shared)["state"]["pool"] is pool

@@ -1,0 +1,127 @@
+"""Where log lines go: a handler each where nobody has given one, and a reader that has gone is said once."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from miniasgi.observe import logs
+from miniasgi.observe.logs import BatchHandler
+
+NAMES = ("miniasgi", "miniasgi.server", "miniasgi.access")
+
+
+@pytest.fixture(autouse=True)
+def untouched() -> Iterator[None]:
+    """The loggers as a program finds them that has just begun, and afterwards as they were."""
+    loggers = [logging.getLogger(name) for name in NAMES]
+    before = [(logger.handlers, logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.handlers, logger.propagate = [], True
+        logger.setLevel(logging.NOTSET)
+    yield
+    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+server = logging.getLogger("miniasgi.server")
+access = logging.getLogger("miniasgi.access")
+
+
+def test_the_server_writes_to_standard_error_and_access_lines_go_to_standard_output(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("info")
+    server.info("listening on %s", "http://127.0.0.1:8000")
+    server.debug("not this")
+    access.info("a line as it is")
+    captured = capsys.readouterr()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d info listening on http://127\.0\.0\.1:8000\n", captured.err)
+    assert captured.out == "a line as it is\n"
+
+
+def test_a_traceback_stands_below_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info")
+    try:
+        raise ValueError("broken")
+    except ValueError as error:
+        server.error("it failed", exc_info=error)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith(" error it failed")
+    assert lines[1] == "Traceback (most recent call last):"
+    assert lines[-1] == "ValueError: broken"
+
+
+@pytest.mark.parametrize(
+    ("level", "number"), [("trace", 5), ("debug", 10), ("info", 20), ("warning", 30), ("error", 40), ("critical", 50)]
+)
+def test_the_level_is_the_servers(level: str, number: int) -> None:
+    logs.configure(level)
+    assert server.level == number
+    assert access.isEnabledFor(logging.INFO)  # has a switch of its own
+
+
+def test_configuring_twice_adds_nothing() -> None:
+    logs.configure("info")
+    logs.configure("debug")
+    assert (len(server.handlers), len(access.handlers)) == (1, 1)
+    assert server.level == logging.DEBUG
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_handlers_that_somebody_has_given_are_left_alone(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    logging.getLogger(name).addHandler(handler)
+    logs.configure("info")
+    assert logging.getLogger(name).handlers == [handler]
+    server.info("to the server")
+    access.info("to access")
+    captured = capsys.readouterr()
+    written = stream.getvalue().splitlines()
+    if name == "miniasgi":
+        assert (written, captured.err, captured.out) == (["to the server", "to access"], "", "")
+    elif name == "miniasgi.server":
+        assert (written, captured.err, captured.out) == (["to the server"], "", "to access\n")
+    else:
+        assert (written, captured.out) == (["to access"], "")
+        assert captured.err.endswith("to the server\n")
+
+
+def test_a_level_that_somebody_has_given_the_access_logger_is_left_alone() -> None:
+    access.setLevel(logging.ERROR)
+    logs.configure("info")
+    assert not access.isEnabledFor(logging.INFO)
+
+
+class Gone(io.StringIO):
+    """The end of a pipe that nobody reads."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_a_reader_that_has_gone_is_said_once_and_never_raised(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info")
+    access.handlers = [BatchHandler(Gone())]
+    for _ in range(3):
+        access.info("a line")
+    assert re.fullmatch(
+        r"[-0-9: ]{19} error access lines are lost: \[Errno 32\] Broken pipe\n", capsys.readouterr().err
+    )
+
+
+def test_a_line_that_cannot_be_formatted_is_reported_as_logging_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    logs.configure("info")
+    access.handlers = [BatchHandler(sys.stderr)]
+    access.info("%d", "no number")
+    assert "TypeError" in capsys.readouterr().err

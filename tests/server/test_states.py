@@ -1,0 +1,269 @@
+"""How a connection goes from state to state, and what time does to it: no sockets, and a clock that tests set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from miniasgi.server.ending import TRANSITIONS, State
+from miniasgi.types import Receive, Scope, Send
+from tests.server.apps import Gate, Listening, answers, body, echo, hello, start
+from tests.server.conftest import MakeWire
+from tests.server.test_connection import GET, HELLO, chunked, get, ok, post, refusal
+from tests.support import Wire
+
+IDLE, HEAD, BUSY, DRAINING, CLOSING, CLOSED = State
+PAIRS = [(state, following) for state, all_following in TRANSITIONS.items() for following in all_following]
+
+
+def drain(wire: Wire) -> None:
+    """Answer a request whose content is still due."""
+    wire.service.app = hello
+    wire.feed(post(10))
+
+
+def be_busy(wire: Wire) -> None:
+    wire.service.app = Gate()
+    wire.feed(GET)
+
+
+# What has to happen to a new connection for one state to follow another, last of all.
+WAYS: dict[tuple[State, State], tuple[Callable[[Wire], None], ...]] = {
+    (IDLE, HEAD): (lambda wire: wire.feed(b"G"),),
+    (IDLE, BUSY): (be_busy,),
+    (IDLE, CLOSING): (lambda wire: wire.wait(10),),
+    (IDLE, CLOSED): (Wire.lose,),
+    (HEAD, BUSY): (lambda wire: wire.feed(GET[:5]), lambda wire: wire.feed(GET[5:])),
+    (HEAD, CLOSING): (lambda wire: wire.feed(b"G"), lambda wire: wire.feed(b"\n")),
+    (HEAD, CLOSED): (lambda wire: wire.feed(b"G"), Wire.lose),
+    (BUSY, IDLE): (lambda wire: wire.feed(GET),),
+    (BUSY, DRAINING): (drain,),
+    (BUSY, CLOSING): (lambda wire: wire.feed(b"GET / HTTP/1.0\r\n\r\n"),),
+    (BUSY, CLOSED): (be_busy, Wire.lose),
+    (DRAINING, IDLE): (drain, lambda wire: wire.feed(b"0123456789")),
+    (DRAINING, CLOSING): (drain, lambda wire: wire.wait(30)),
+    (DRAINING, CLOSED): (drain, Wire.lose),
+    (CLOSING, CLOSED): (lambda wire: wire.feed(b"\n"), Wire.half_close),
+}
+
+
+def test_there_is_a_way_for_every_transition() -> None:
+    assert set(WAYS) == set(PAIRS)
+    assert set(TRANSITIONS) == set(State)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0].name}-{pair[1].name}")
+def test_each_state_is_left_for_each_that_may_follow(make_wire: MakeWire, pair: tuple[State, State]) -> None:
+    wire = make_wire(hello)
+    *before, last = WAYS[pair]
+    for step in before:
+        step(wire)
+    count = len(wire.connection.transitions)
+    last(wire)
+    assert pair in wire.connection.transitions[count:]
+
+
+# Deadlines for what the client sends
+
+
+def test_a_connection_that_never_speaks_is_closed_without_a_word(make_wire: MakeWire) -> None:
+    wire = make_wire(hello)
+    wire.wait(9.9)
+    assert not wire.lost
+    wire.wait(0.1)
+    assert wire.lost
+    assert wire.take() == b""
+
+
+def test_a_head_that_takes_too_long_is_refused_however_steadily_it_comes(make_wire: MakeWire) -> None:
+    wire = make_wire(hello)
+    for octet in b"GET / HTTP":
+        wire.wait(1)
+        wire.feed(bytes([octet]))
+    assert wire.take() == b""
+    wire.wait(1)
+    assert wire.take() == refusal(408)
+    assert wire.state is CLOSING
+
+
+def test_the_deadline_of_a_head_runs_from_its_first_octet(make_wire: MakeWire) -> None:
+    wire = make_wire(hello)
+    wire.feed(GET)
+    wire.wait(60)
+    wire.feed(GET[:5])
+    wire.wait(9)
+    wire.feed(GET[5:])
+    assert wire.take() == HELLO * 2
+
+
+def test_an_idle_connection_is_closed_after_its_time(make_wire: MakeWire) -> None:
+    wire = make_wire(hello, timeout_keep_alive=20)
+    wire.feed(GET)
+    wire.wait(19)
+    wire.feed(GET)
+    wire.wait(19)
+    assert not wire.lost
+    wire.wait(1)
+    assert wire.lost
+    assert wire.take() == HELLO * 2
+
+
+def test_content_that_stalls_is_refused(make_wire: MakeWire) -> None:
+    listening = Listening()
+    wire = make_wire(listening)
+    wire.feed(post(10, b"half"))
+    for _ in range(5):
+        wire.wait(29)
+        wire.feed(b"x")
+    wire.wait(30)
+    assert wire.take() == refusal(408)
+    assert listening.received[-1] == {"type": "http.disconnect"}
+    assert listening.error is not None
+
+
+def test_content_that_the_application_does_not_ask_for_may_take_its_time(make_wire: MakeWire) -> None:
+    gate = Gate()
+    wire = make_wire(gate)
+    wire.feed(post(10, b"half"))
+    wire.wait(3600)
+    gate.open()
+    wire.turn()
+    assert wire.take() == ok(b"/")
+
+
+def test_content_that_stalls_while_it_is_drained_ends_the_connection(make_wire: MakeWire) -> None:
+    wire = make_wire(hello)
+    wire.feed(post(10, b"half"))
+    assert wire.take() == HELLO
+    wire.wait(30)
+    assert wire.state is CLOSING
+    wire.wait(3)
+    assert wire.lost
+    assert wire.take() == b""
+
+
+def test_an_application_may_take_its_time(make_wire: MakeWire) -> None:
+    gate = Gate()
+    wire = make_wire(gate)
+    wire.feed(GET)
+    wire.wait(3600)
+    gate.open()
+    wire.turn()
+    assert wire.take() == ok(b"/")
+
+
+# Deadlines for what the client reads
+
+
+async def streams(scope: Scope, receive: Receive, send: Send) -> None:
+    await start(send)
+    for _ in range(3):
+        await body(send, b"more", more=True)
+    await body(send)
+
+
+def test_a_client_that_reads_nothing_is_cut(make_wire: MakeWire) -> None:
+    wire = make_wire(streams)
+    wire.transport.buffer_size = 100_000
+    wire.connection.pause_writing()
+    wire.feed(GET)
+    wire.wait(59)
+    assert not wire.lost
+    wire.wait(1)
+    assert wire.lost
+    assert wire.transport.aborted
+
+
+def test_a_client_that_reads_a_little_is_waited_for(make_wire: MakeWire) -> None:
+    wire = make_wire(streams)
+    wire.transport.buffer_size = 100_000
+    wire.connection.pause_writing()
+    wire.feed(GET)
+    for _ in range(10):
+        wire.transport.buffer_size -= 1
+        wire.wait(60)
+    assert not wire.lost
+    wire.connection.resume_writing()
+    wire.wait(60)
+    assert wire.take().endswith(b"0\r\n\r\n")
+
+
+def test_a_client_that_is_refused_has_its_time_to_read_why(make_wire: MakeWire) -> None:
+    wire = make_wire(hello)
+    wire.feed(b"\n")
+    for _ in range(4):
+        wire.feed(b"x" * 64 * 1024)
+    assert not wire.lost
+    wire.feed(b"x")
+    assert wire.lost, "more than its bound of octets has come"
+    wire = make_wire(hello)
+    wire.feed(b"\n")
+    wire.wait(2.9)
+    assert not wire.lost
+    wire.wait(0.1)
+    assert wire.lost
+    assert wire.take() == refusal(400)
+
+
+def test_a_slow_reader_gets_its_answer_whole_though_the_connection_is_to_close(make_wire: MakeWire) -> None:
+    for request in (chunked(b""), b"GET / HTTP/1.0\r\n\r\n"):
+        wire = make_wire(answers(200, (), b"x" * 200_000))
+        close, wire.transport.close = wire.transport.close, lambda: None  # type: ignore[method-assign]
+        wire.transport.buffer_size = 200_000
+        wire.feed(request)
+        assert wire.state is CLOSING
+        for _ in range(10):
+            wire.transport.buffer_size -= 1
+            wire.wait(59)
+            assert not wire.transport.aborted
+        wire.wait(120)
+        wire.wait(120)
+        assert wire.transport.aborted, "it reads no longer"
+        wire.transport.close = close  # type: ignore[method-assign]
+
+
+# Stopping
+
+
+def test_an_idle_connection_is_closed_when_the_server_stops(make_wire: MakeWire) -> None:
+    wire = make_wire(hello)
+    wire.feed(GET)
+    wire.service.stopping = True
+    wire.connection.stop()
+    wire.turn()
+    assert wire.lost
+
+
+def test_what_is_answered_while_the_server_stops_is_the_last(make_wire: MakeWire) -> None:
+    gate = Gate()
+    wire = make_wire(gate)
+    wire.feed(get("/a") + get("/b"))
+    wire.service.stopping = True
+    wire.connection.stop()
+    gate.open("/a")
+    wire.turn()
+    assert wire.take() == ok(b"/a", b"connection: close")
+    assert gate.events == ["begin /a", "end /a"]
+    assert wire.state is CLOSING
+
+
+def test_a_head_that_is_complete_while_the_server_stops_is_answered(make_wire: MakeWire) -> None:
+    wire = make_wire(echo)
+    wire.feed(GET[:5])
+    wire.service.stopping = True
+    wire.connection.stop()
+    wire.feed(GET[5:])
+    assert wire.take() == ok(b"", b"connection: close")
+
+
+def test_a_running_request_is_told_when_the_servers_patience_ends(make_wire: MakeWire) -> None:
+    listening = Listening()
+    wire = make_wire(listening)
+    wire.feed(GET)
+    wire.service.stopping = True
+    wire.connection.cut()
+    wire.turn()
+    assert listening.received[-1] == {"type": "http.disconnect"}
+    assert listening.error is not None
+    assert wire.lost
