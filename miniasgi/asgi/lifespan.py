@@ -52,7 +52,7 @@ class Lifespan:
             self._task.cancel()
             self._task = None
             # Frameworks send a whole traceback as their message; its last line is what was wrong.
-            *before, last = failure.rstrip().splitlines() or ["no reason given"]
+            *before, last = failure.rstrip().splitlines() or ["it gave no reason"]
             raise StartupError(f"application start-up failed: {last}", failure if before else "") from self._error
 
     async def shut_down(self, seconds: float) -> None:

@@ -157,8 +157,7 @@ class EndingHalf(WritingHalf):
             transport.close()
             return
         self._linger_left = _LINGER_OCTETS
-        # A tick may be due at once, and the clock has stood still since the last.
-        self.read_deadline = self.service.now + _LINGER_SECONDS + 1
+        self.read_deadline = self.service.now + _LINGER_SECONDS
         transport.write_eof()
         self._resume_reading()
 

@@ -21,7 +21,7 @@ from ..observe.access import AccessLog
 from ..types import App
 from .connection import HttpConnection
 from .listeners import Listener, bind, descriptors_to_spare
-from .service import Service
+from .service import TICK_SECONDS, Service
 
 __all__ = ["Server", "parser_factory"]
 
@@ -123,7 +123,7 @@ class Server:
             await self._lifespan.start_up()
             self._open_limit = descriptors_to_spare()
             await self._accept()
-            self._timer = loop.call_later(1.0, self._sweep)
+            self._timer = loop.call_later(TICK_SECONDS, self._sweep)
         except BaseException:
             for listener in self._listeners:
                 listener.close()
@@ -174,11 +174,11 @@ class Server:
     def _sweep(self) -> None:
         """Once a second: the date, access lines, deadlines."""
         service = self._service
-        self._timer = service.loop.call_later(1.0, self._sweep)
+        self._timer = service.loop.call_later(TICK_SECONDS, self._sweep)
         service.tick()
         if service.access is not None:
             service.access.tick()
-        now = service.now
+        now = service.clock()
         # What the deadline of a connection is that has been idle for so long.
         resting = now + service.keep_alive_seconds - _REST_SECONDS
         for connection in list(service.connections):

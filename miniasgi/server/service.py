@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from ..observe.access import AccessLog
     from .connection import HttpConnection
 
-__all__ = ["Service", "http_date"]
+__all__ = ["TICK_SECONDS", "Service", "http_date"]
+
+#: How often tick() is to be called.
+TICK_SECONDS = 1.0
 
 
 def http_date(seconds: float) -> bytes:
@@ -44,7 +47,8 @@ class Service:
     """One server's application, settings and books.
 
     Attributes:
-        now: the clock's time at the last tick; deadlines are as coarse as that.
+        now: the clock's time at the next tick: a deadline that is reckoned from it is late by up to two seconds, and
+            never early.
         defaults: field lines that every response gets which does not state its own Date or Server.
         stopping: whether responses must announce that their connection closes.
         connections: those that are open.
@@ -96,7 +100,7 @@ class Service:
 
     def tick(self) -> None:
         """Set the clock and the Date field (RFC 9110 §6.6.1)."""
-        self.now = self.clock()
+        self.now = self.clock() + TICK_SECONDS
         date = b"date: %b\r\n" % http_date(time.time()) if self._has_date else b""
         self._date = date
         self.defaults = date + self._server + self._more

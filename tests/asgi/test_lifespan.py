@@ -140,10 +140,11 @@ def test_on_wants_a_lifespan(app: App, found: str, logged: Records) -> None:
     ("message", "found"),
     [
         ({"message": "no database"}, ": no database"),
-        ({"message": ""}, ""),
-        ({"message": None}, ""),
-        ({}, ""),
+        ({"message": ""}, ": it gave no reason"),
+        ({"message": None}, ": it gave no reason"),
+        ({}, ": it gave no reason"),
         ({"message": 7}, ": 7"),
+        ({"message": "Traceback:\n  in app\nOSError: no database\n"}, ": OSError: no database"),
     ],
 )
 def test_a_failed_start_up_has_the_applications_message(mode: str, message: dict[str, Any], found: str) -> None:

@@ -43,7 +43,9 @@ def ok(content: bytes, *lines: bytes) -> bytes:
 
 
 def refusal(status: int) -> bytes:
-    phrase = HTTPStatus(status).phrase.encode()  # some of them differ from one Python to the next
+    # RFC 9110's names, which Python has from 3.13 on.
+    renamed = {413: "Content Too Large", 414: "URI Too Long"}
+    phrase = renamed.get(status, HTTPStatus(status).phrase).encode()
     content = phrase + b"\n"
     return (
         b"HTTP/1.1 %d %b\r\ncontent-type: text/plain; charset=utf-8\r\n"

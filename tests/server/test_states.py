@@ -199,7 +199,7 @@ def test_a_client_that_is_refused_has_its_time_to_read_why(make_wire: MakeWire) 
     assert wire.lost, "more than its bound of octets has come"
     wire = make_wire(hello)
     wire.feed(b"\n")
-    wire.wait(2.9)
+    wire.wait(1.9)
     assert not wire.lost
     wire.wait(0.1)
     assert wire.lost
