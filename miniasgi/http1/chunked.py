@@ -6,13 +6,9 @@ many chunks are in it: a million chunks of one octet cost a million steps, not t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import BadRequest
 from .grammar import BAD_OCTET, CHUNK_LINE, TOKEN
-
-if TYPE_CHECKING:
-    from .parsers import Limits, RequestSink
+from .parser import Limits, RequestSink
 
 __all__ = ["ChunkedDecoder"]
 

@@ -7,25 +7,42 @@ second: no request starts a timer or asks for the date.
 from __future__ import annotations
 
 import time
-from asyncio import AbstractEventLoop, Future
+from asyncio import AbstractEventLoop, Future, Transport
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..asgi.exchange import Exchange
 from ..config import Config
-from ..http1.parsers import Limits, ParserFactory
+from ..http1.parser import Limits, ParserFactory
 from ..http1.response import ResponseFields
+from ..observe.access import AccessLog
 from ..types import App
 from .tasks import Spawn, task_spawner
 
-if TYPE_CHECKING:
-    from ..observe.access import AccessLog
-    from .connection import HttpConnection
-
-__all__ = ["TICK_SECONDS", "Service", "http_date"]
+__all__ = ["TICK_SECONDS", "Connection", "Service", "http_date"]
 
 #: How often tick() is to be called.
 TICK_SECONDS = 1.0
+
+
+class Connection(Protocol):
+    """What a server does with its connections."""
+
+    transport: Transport
+    read_deadline: float
+    write_deadline: float
+
+    def check_deadlines(self, now: float) -> None:
+        """End what has taken too long."""
+
+    def rest(self) -> None:
+        """Let go of what an idle connection does not need."""
+
+    def stop(self) -> None:
+        """End, unless something has been asked."""
+
+    def cut(self) -> None:
+        """End, whatever has been asked."""
 
 
 def http_date(seconds: float) -> bytes:
@@ -83,7 +100,7 @@ class Service:
         self.limit_body = config.limit_request_body
         self.limit_running = config.limit_concurrency
         self.keep_alive_seconds = config.timeout_keep_alive
-        self.connections: set[HttpConnection] = set()
+        self.connections: set[Connection] = set()
         self.running: set[Exchange] = set()
         self.state: dict[str, Any] = {}
         self.stopping = False

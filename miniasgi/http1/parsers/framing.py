@@ -10,7 +10,7 @@ from ...errors import BadRequest, HeadTooLarge, RequestError, TargetTooLong
 from ..chunked import ChunkedDecoder
 from ..grammar import BAD_OCTET
 from ..head import CHUNKED, RequestHead
-from . import Limits, RequestSink
+from ..parser import Limits, RequestSink
 
 __all__ = ["FramedParser", "HeadWatch"]
 

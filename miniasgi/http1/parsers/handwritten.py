@@ -10,7 +10,7 @@ from ...errors import BadRequest, HeadTooLarge
 from ...types import Fields
 from ..grammar import FIELD_OCTETS, TOKEN
 from ..head import FieldSection, RequestHead, RequestLine
-from . import Limits, RequestSink
+from ..parser import Limits, RequestSink
 from .framing import FramedParser
 
 __all__ = ["HandwrittenParser", "read_fields", "read_request_line"]
