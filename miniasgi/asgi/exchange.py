@@ -120,9 +120,11 @@ class Exchange(RequestSide):
         except Exception as error:
             self._log_failure(error)
             self._fail()
-        except BaseException:
+        except (SystemExit, KeyboardInterrupt) as error:
             self._fail()
-            raise
+            # From the loop: out of a task that runs inside a transport's callback, uvloop would take it for a fault of
+            # the connection, and the process would live on.
+            self.source.loop.call_soon(_raise, error)
         else:
             if self._state < COMPLETE and not self.gone:
                 logger.error("%s: the application returned%s", self.head.line.log, self._when())
@@ -326,3 +328,7 @@ _EXPECTED: dict[int, str] = {
 }
 
 _FAILURE_FIELDS: list[tuple[bytes, bytes]] = [(b"content-type", b"text/plain; charset=utf-8")]
+
+
+def _raise(error: BaseException) -> None:
+    raise error

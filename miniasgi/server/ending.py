@@ -130,6 +130,8 @@ class EndingHalf(WritingHalf):
             exchange.status = exchange.status or error.status
             exchange.hang_up()
         self._log(exchange, error.status)
+        if cut and isinstance(self._body, UntilCloseWriter):
+            self._reset()
         # More may be coming, whatever has been found wrong with what came.
         self.close(linger=True)
 
@@ -139,9 +141,13 @@ class EndingHalf(WritingHalf):
         exchange.hang_up()
         self._log(exchange, exchange.status)
         if isinstance(self._body, UntilCloseWriter):
-            self.flush()
-            self.transport.abort()
+            self._reset()
         self.close()
+
+    def _reset(self) -> None:
+        """End content that ends with the connection so that it cannot be taken for whole."""
+        self.flush()
+        self.transport.abort()
 
     def close(self, *, linger: bool = False) -> None:
         """Close when everything has been written; with *linger*, or input left, only when the client has seen it."""

@@ -6,6 +6,7 @@ Knows sockets and the loop. Does not know what a connection is: it is given a fa
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -14,8 +15,9 @@ from ..errors import StartupError
 
 __all__ = ["Listener", "bind", "descriptors_to_spare"]
 
-# 128: connections that asyncio accepts in one go. What it accepts is counted only later, so the pause at the limit of
-# descriptors comes up to that many too late.
+logger = logging.getLogger("miniasgi.server")
+
+# 128: connections that are accepted before those that are open have their turn.
 _ACCEPTED_AT_ONCE = 128
 # 32: descriptors left for the application's and the server's own files.
 _RESERVE = 32
@@ -34,7 +36,10 @@ def bind(host: str, port: int) -> list[socket.socket]:
     for family, kind, protocol, _, address in dict.fromkeys(found):
         if bound and not port:
             address = (address[0], bound[0].getsockname()[1], *address[2:])
-        listener = socket.socket(family, kind, protocol)
+        try:
+            listener = socket.socket(family, kind, protocol)
+        except OSError:
+            continue  # a kernel without IPv6 may still be told of addresses that have it
         try:
             if os.name == "posix":
                 # A server that starts again must not wait for its predecessor's connections to be forgotten.
@@ -42,6 +47,8 @@ def bind(host: str, port: int) -> list[socket.socket]:
             if family == socket.AF_INET6:
                 # The same on every system: "::" is IPv6 only, and IPv4 is listened to where its address is named.
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # Connections inherit it: an answer must not wait for the client to acknowledge the one before.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             listener.setblocking(False)
             listener.bind(address)
         except OSError as error:
@@ -50,6 +57,8 @@ def bind(host: str, port: int) -> list[socket.socket]:
             shown = _show(str(address[0]), int(address[1]))
             raise StartupError(f"cannot listen on {shown}: {error.strerror or error}") from error
         bound.append(listener)
+    if not bound:
+        raise StartupError(f"cannot listen on {_show(host, port)}: the system has no sockets for such addresses")
     return bound
 
 
@@ -68,19 +77,23 @@ def descriptors_to_spare() -> int:
         return 1 << 30
     if limit == resource.RLIM_INFINITY:
         return 1 << 30
-    return int(max(limit - used - _RESERVE - _ACCEPTED_AT_ONCE, 8))
+    return int(max(limit - used - _RESERVE, 8))
 
 
 class Listener:
-    """One bound socket, and the loop's server on it while connections are accepted.
+    """One bound socket, read by the loop while connections are accepted; clients queue in the kernel meanwhile.
 
-    Pausing closes that server but not the socket: clients queue in the kernel and are served after resume().
+    Accepted here and not by the loop's own server: that takes many at a time, and when it is closed because of one of
+    them, the rest is dropped (uvloop) or left open for nobody (asyncio).
     """
 
     def __init__(self, bound: socket.socket, backlog: int) -> None:
         self._socket = bound
         self._backlog = backlog
-        self._server: asyncio.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # while connections are accepted
+        self._failed = False  # whether accept() has, which is said once
+        # Held, because asyncio holds tasks weakly.
+        self._opening: set[asyncio.Task[None]] = set()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -92,21 +105,54 @@ class Listener:
     def url(self) -> str:
         return f"http://{_show(*self.address)}"
 
-    async def resume(self, factory: Callable[[], asyncio.BaseProtocol]) -> None:
-        """Accept connections; *factory* makes the protocol of each."""
-        if self._server is None:
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(factory, sock=self._socket.dup(), backlog=_ACCEPTED_AT_ONCE)
-            # The loop accepts as many at once as its backlog; the kernel may well queue more.
+    def resume(self, factory: Callable[[], asyncio.BaseProtocol]) -> None:
+        """Accept connections; *factory* makes the protocol of each, and may call pause()."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
             self._socket.listen(self._backlog)
+            self._loop.add_reader(self._socket.fileno(), self._accept, factory)
 
     def pause(self) -> None:
         """Accept no more for now."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.remove_reader(self._socket.fileno())
 
     def close(self) -> None:
         """Give the address back."""
         self.pause()
         self._socket.close()
+
+    def _accept(self, factory: Callable[[], asyncio.BaseProtocol]) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            loop = self._loop
+            if loop is None:  # factory() has had enough
+                return
+            try:
+                client, _address = self._socket.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                # No descriptor, or no memory, is left; the connection stays queued, so trying again at once would spin.
+                loop.remove_reader(self._socket.fileno())
+                loop.call_later(1.0, self._accept_again, factory)
+                if not self._failed:
+                    self._failed = True
+                    logger.error("cannot accept a connection: %s; tried again each second", error.strerror)
+                return
+            client.setblocking(False)
+            task = loop.create_task(self._open(loop, factory(), client))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    def _accept_again(self, factory: Callable[[], asyncio.BaseProtocol]) -> None:
+        if self._loop is not None:
+            self._loop.add_reader(self._socket.fileno(), self._accept, factory)
+
+    async def _open(
+        self, loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol, client: socket.socket
+    ) -> None:
+        try:
+            await loop.connect_accepted_socket(lambda: protocol, client)
+        except OSError:  # the client has gone already
+            client.close()

@@ -107,7 +107,7 @@ async def _serve(app: App, config: Config) -> int:
 def _greet(server: Server, config: Config) -> None:
     loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
     if config.loop == "auto" and loop == "asyncio":
-        missing = [name for name in ("uvloop", "httptools", "h11") if find_spec(name) is None]
+        missing = [name for name in ("uvloop", "httptools", "h11") if not _is_installed(name)]
         if "uvloop" in missing:
             logger.info("not installed: %s; serving on asyncio with the hand-written parser", ", ".join(missing))
     parser = "handwritten" if config.http == "auto" else config.http
@@ -120,6 +120,13 @@ def _greet(server: Server, config: Config) -> None:
         platform.python_version(),
         os.getpid(),
     )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ImportError:  # somebody's import hook refuses it
+        return False
 
 
 class _Signals:

@@ -61,9 +61,13 @@ async def send_file(target: FileTarget, file: int, offset: int, count: int) -> N
             except BlockingIOError:
                 await _writable(target, descriptor)
                 continue
-            except OSError as error:
+            except ConnectionError as error:
                 transport.abort()
                 raise ClientDisconnected("the client has gone") from error
+            except OSError:
+                # Not every file can be sent so: one in /proc, say. What is wrong with the others, reading tells.
+                await _send_by_reading(target, file, offset, end - offset)
+                return
             if not sent:
                 raise ApplicationError(f"the file ends {end - offset} octets before what was announced")
             offset += sent
@@ -109,7 +113,10 @@ async def _send_by_reading(target: FileTarget, file: int, offset: int, count: in
     while offset < end:
         if target.transport.is_closing():
             raise ClientDisconnected("the client has gone")
-        data = os.pread(file, min(end - offset, _PIECE), offset)
+        try:
+            data = os.pread(file, min(end - offset, _PIECE), offset)
+        except OSError as error:
+            raise ApplicationError(f"the file cannot be read: {error}") from error
         if not data:
             raise ApplicationError(f"the file ends {end - offset} octets before what was announced")
         target.transport.write(data)

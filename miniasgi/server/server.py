@@ -73,7 +73,6 @@ class Server:
         self._open_limit = 1 << 30
         self._accepting = False
         self._pause_reported = False
-        self._resuming: asyncio.Task[None] | None = None
         self._service: Service  # set by __aenter__
         self._lifespan: Lifespan  # set by __aenter__
 
@@ -122,7 +121,7 @@ class Server:
             self._service.state = self._lifespan.state
             await self._lifespan.start_up()
             self._open_limit = descriptors_to_spare()
-            await self._accept()
+            self._accept()
             self._timer = loop.call_later(TICK_SECONDS, self._sweep)
         except BaseException:
             for listener in self._listeners:
@@ -149,16 +148,15 @@ class Server:
 
     # Accepting
 
-    async def _accept(self) -> None:
+    def _accept(self) -> None:
         self._accepting = True
         for listener in self._listeners:
-            await listener.resume(self._connect)
+            listener.resume(self._connect)
 
     def _connect(self) -> HttpConnection:
         service = self._service
         service.opened += 1
         if service.opened >= self._open_limit and self._accepting:
-            # At once, not soon: uvloop accepts whatever is queued, and gives its listener up when accept() fails.
             self._accepting = False
             for listener in self._listeners:
                 listener.pause()
@@ -191,7 +189,7 @@ class Server:
         # Counted anew: a connection that failed between accept() and connection_made is never lost.
         service.opened = len(service.connections)
         if not self._accepting and not service.stopping and service.opened < self._open_limit * 0.9:
-            self._resuming = service.loop.create_task(self._accept())
+            self._accept()
 
     # Stopping
 
@@ -200,8 +198,6 @@ class Server:
         service = self._service
         service.stopping = True
         self._accepting = False
-        if self._resuming is not None:
-            await self._resuming
         for listener in self._listeners:
             listener.close()
         for connection in list(service.connections):

@@ -126,10 +126,11 @@ class WritingHalf(asyncio.Protocol):
         if status == 204 and known.length is not None:
             known = encode_fields(without_length(fields))
         framing, content = frame_whole(exchange.head, status, known, body)
+        first = status_line(status)  # before anything is noted, because it may be refused
         # One write for head and content: two would be two packets, and two calls of the kernel.
         octets = b"".join(
             (
-                status_line(status),
+                first,
                 self.service.defaults if known.plain else self.service.defaults_beside(known),
                 known.encoded,
                 framing,
@@ -151,11 +152,12 @@ class WritingHalf(asyncio.Protocol):
         known = encode_fields(fields)
         if status == 204 and known.length is not None:
             known = encode_fields(without_length(fields))
+        first = status_line(status)
         self._body, framing = choose_framing(exchange.head, status, known, None)
         close = isinstance(self._body, UntilCloseWriter)
         persistence = self._persistence(exchange, known, close)
         defaults = self.service.defaults if known.plain else self.service.defaults_beside(known)
-        self.write(b"".join((status_line(status), defaults, known.encoded, framing, persistence, b"\r\n")))
+        self.write(b"".join((first, defaults, known.encoded, framing, persistence, b"\r\n")))
         exchange.status = status
 
     def _persistence(self, exchange: Exchange, fields: ResponseFields, close: bool = False) -> bytes:

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -719,10 +719,15 @@ def test_an_application_may_end_the_process_and_its_request_is_answered_first(st
     async def test() -> None:
         writer = RecordingWriter()
         exchange = Exchange(writer, head())
-        coroutine = exchange.run(app, {})
-        with pytest.raises(type(exit)):
-            coroutine.send(None)  # by hand: a loop would end with it
+        loop = asyncio.get_running_loop()
+        soon: list[tuple[Any, ...]] = []
+        writer.loop = cast(Any, type("Loop", (), {"call_soon": lambda self, *call: soon.append(call)})())
+        await exchange.run(app, {})
         assert exchange.done
+        writer.loop = loop
+        ((callback, *arguments),) = soon
+        with pytest.raises(type(exit)):
+            callback(*arguments)  # by hand: a loop would end with it
         last = {"UNSTARTED": "finished", "HELD": "finished", "STREAMING": "abort", "COMPLETE": "finished"}
         assert writer.names[-1] == last[state]
 

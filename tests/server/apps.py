@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from typing import Any
 
@@ -114,18 +115,25 @@ async def bad_days(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         return
     path = scope["path"]
+    if path in ("/never-read", "/block"):
+        print("begin", path, file=sys.stderr, flush=True)
     if path == "/never-read":
         await asyncio.Event().wait()
     elif path == "/read-slowly":
-        # A piece now and then; 256 MiB would take it hours.
+        # A piece now and then; 256 MiB would take it minutes.
         while (await receive())["type"] == "http.request":  # noqa: ASYNC110  it is no condition that is polled
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.8)
     elif path == "/download":
         await start(send, 200, (b"content-length", b"%d" % (256 * MIB)))
         piece = bytes(MIB)
         for _ in range(256):
             await body(send, piece, more=True)
         await body(send)
+    elif path == "/endless":
+        await start(send)
+        while True:
+            await body(send, b"again\n", more=True)
+            await asyncio.sleep(0.01)
     elif path == "/64k":
         await start(send)
         await body(send, bytes(65536))

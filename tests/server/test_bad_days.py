@@ -238,7 +238,7 @@ def test_a_flood_of_pipelined_requests_is_answered_no_faster_than_it_is_read(
 ) -> None:
     before = patient.memory()
     with patient.connect(receive_buffer=8192) as client:
-        flood = b"GET %b HTTP/1.1\r\nHost: h\r\n\r\n" % target * 1000
+        flood = b"GET %b HTTP/1.1\r\nHost: h\r\nX-Padding: %b\r\n\r\n" % (target, b"x" * 1000) * 100
         sent = send_until_stuck(client, flood, 64 * MIB)
         assert sent < 64 * MIB
         assert patient.memory() - before < 8 * MIB
@@ -246,7 +246,7 @@ def test_a_flood_of_pipelined_requests_is_answered_no_faster_than_it_is_read(
         if target == b"/":
             # What was taken is answered, each request once.
             client.shutdown(socket.SHUT_WR)
-            assert read_all(client).count(b"\r\n\r\nhello") == sent * 1000 // len(flood)
+            assert read_all(client).count(b"\r\n\r\nhello") == sent * 100 // len(flood)
 
 
 @pytest.mark.slow
@@ -322,6 +322,7 @@ def test_more_connections_than_descriptors_wait_their_turn(loop_name: str) -> No
         *("--port", "0", "--no-access-log", "--loop", loop_name, "--timeout-graceful-shutdown", "0"),
         descriptors=512,
     ) as server:
+        assert is_answered(server)
         before = server.descriptors()
         for _ in range(2):
             flood = [open_without_waiting(server.port) for _ in range(2000)]

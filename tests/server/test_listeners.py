@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import resource
 import socket
@@ -118,8 +119,8 @@ def test_a_listener_serves_while_it_is_not_paused_and_loses_nobody_meanwhile(loo
     async def run() -> None:
         listener = Listener(bind("127.0.0.1", 0)[0], 16)
         try:
-            await listener.resume(Greeting)
-            await listener.resume(Greeting)  # twice is once
+            listener.resume(Greeting)
+            listener.resume(Greeting)  # twice is once
             assert await greeted(listener.address) == b"hello"
             listener.pause()
             listener.pause()
@@ -128,7 +129,7 @@ def test_a_listener_serves_while_it_is_not_paused_and_loses_nobody_meanwhile(loo
             for _ in range(5):
                 await asyncio.sleep(0)
             assert not waiting.done()
-            await listener.resume(Greeting)
+            listener.resume(Greeting)
             assert await waiting == b"hello"
             writer.close()
             assert await greeted(listener.address) == b"hello"
@@ -144,9 +145,9 @@ def test_a_closed_listener_gives_its_address_and_its_descriptors_back(loop_name:
         for _ in range(3):
             listener = Listener(bind("127.0.0.1", 0)[0], 16)
             address = listener.address
-            await listener.resume(Greeting)
+            listener.resume(Greeting)
             listener.pause()
-            await listener.resume(Greeting)
+            listener.resume(Greeting)
             listener.close()
             # A loop opens files of its own with its first server, and closes a listener's a turn later.
             open_files.append(len(os.listdir("/dev/fd")))
@@ -158,12 +159,40 @@ def test_a_closed_listener_gives_its_address_and_its_descriptors_back(loop_name:
     run_on(loop_name, run())
 
 
+class Exhausted(socket.socket):
+    """A listening socket for which no descriptor is left at first."""
+
+    failures = 2
+
+    def accept(self) -> tuple[socket.socket, object]:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return super().accept()
+
+
+@pytest.mark.slow
+def test_a_listener_tries_again_when_no_descriptor_is_left(loop_name: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        bound = Exhausted(fileno=bind("127.0.0.1", 0)[0].detach())
+        listener = Listener(bound, 16)
+        listener.resume(Greeting)
+        reader, writer = await asyncio.open_connection(*listener.address)
+        assert await reader.read() == b"hello"
+        writer.close()
+        listener.close()
+
+    run_on(loop_name, run())
+    (record,) = caplog.records
+    assert record.getMessage() == "cannot accept a connection: Too many open files; tried again each second"
+
+
 def test_a_listener_that_never_accepted_can_be_closed() -> None:
     listener = Listener(bind("127.0.0.1", 0)[0], 16)
     listener.close()
 
 
-@pytest.mark.parametrize(("limit", "most"), [(1024, 1024 - 160), (64, 8), (resource.RLIM_INFINITY, 1 << 30)])
+@pytest.mark.parametrize(("limit", "most"), [(1024, 1024 - 32), (32, 8), (resource.RLIM_INFINITY, 1 << 30)])
 def test_descriptors_to_spare_are_those_that_nobody_uses(
     limit: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
