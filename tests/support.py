@@ -39,7 +39,9 @@ def run_on(loop_name: str, coroutine: Coroutine[Any, Any, T]) -> T:
     async def bounded() -> T:
         # libuv keeps a descriptor in reserve from its first stream on; those who count shall not find it.
         one, other = socket.socketpair()
-        (await asyncio.open_connection(sock=one))[1].close()
+        writer = (await asyncio.open_connection(sock=one))[1]
+        writer.close()
+        await writer.wait_closed()
         other.close()
         return await asyncio.wait_for(coroutine, 30)
 

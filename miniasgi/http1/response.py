@@ -16,6 +16,7 @@ from .memory import Memory
 
 __all__ = [
     "CONTINUE",
+    "STATUS_LINES",
     "BodyWriter",
     "ChunkedWriter",
     "NoBodyWriter",
@@ -41,12 +42,13 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {
     422: "Unprocessable Content",
 }
 _STATUS_LINES = {status: f"HTTP/1.1 {status} {phrase}\r\n".encode() for status, phrase in _PHRASES.items()}
-_FINAL_STATUS_LINES = {status: line for status, line in _STATUS_LINES.items() if status >= 200}
+#: The usual final statuses and their status lines, with line ends; status_line() has them all.
+STATUS_LINES = {status: line for status, line in _STATUS_LINES.items() if status >= 200}
 
 
 def status_line(status: int) -> bytes:
     """The status line with its line end. Raises ApplicationError for what is not a final status code."""
-    line = _FINAL_STATUS_LINES.get(status)
+    line = STATUS_LINES.get(status)
     if line is None:
         if not isinstance(status, int) or not 200 <= status <= 999:
             raise ApplicationError(f"status {status!r} in http.response.start, expected an int from 200 to 999")
@@ -278,14 +280,15 @@ def frame_whole(request: RequestHead, status: int, fields: ResponseFields, body:
     What choose_framing and its writer would do, without the writer: this is the usual response.
     Raises ApplicationError if the content is not as long as declared.
     """
-    if status == 204 or status == 304 or request.line.method == "HEAD":
-        return choose_framing(request, status, fields, len(body))[1], b""
     length = len(body)
+    if status == 204 or status == 304 or request.line.method == "HEAD":
+        return choose_framing(request, status, fields, length)[1], b""
+    if fields.length == length:
+        return b"", body
     if fields.length is None:
         return b"content-length: %d\r\n" % length, body
-    if fields.length != length:
-        SizedWriter(fields.length).write(body, False)
-    return b"", body
+    SizedWriter(fields.length).write(body, False)
+    raise AssertionError("a length that is not the declared one is refused")
 
 
 def without_length(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

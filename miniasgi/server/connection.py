@@ -66,7 +66,9 @@ class HttpConnection(EndingHalf):
 
     def data_received(self, data: bytes) -> None:
         state = self.state
-        if state >= CLOSING:
+        if state is IDLE and not self._held and not self.write_paused:
+            self._pump(data)
+        elif state >= CLOSING:
             self._linger(len(data))
         elif self._held or (self.write_paused and not self._unread):
             self._hold(self._held + data)  # in order; whoever holds it comes back for it
@@ -82,6 +84,7 @@ class HttpConnection(EndingHalf):
         response is sent all the same, and fails when the client answers with a reset.
         """
         self._ended_by_client = True
+        self.persists = False
         exchange = self._exchange
         if exchange is None or self.state is not BUSY:
             return bool(self._held) and self.state < CLOSING
@@ -123,12 +126,12 @@ class HttpConnection(EndingHalf):
             if self._fault is not None:
                 self.refuse(self._fault)
                 break
-            if rest:
+            if rest or self._held:
                 self._held = rest + self._held
                 # What is written from now on is joined, and sent when all that came together has been answered.
                 self.more_to_come = self.corked = True
             else:
-                self.more_to_come = bool(self._held)
+                self.more_to_come = False
             fresh = self._fresh
             if fresh is not None:
                 self._fresh = None
@@ -145,7 +148,7 @@ class HttpConnection(EndingHalf):
         self._pumping = pumping
         if self.corked or self._pending:
             self.uncork()
-        if len(self._held) > HIGH_WATER:
+        if self._held and len(self._held) > HIGH_WATER:
             self._pause_reading()
 
     def _took_some(self) -> None:
@@ -211,8 +214,11 @@ class HttpConnection(EndingHalf):
                 self._fault = ContentTooLarge(f"content of {length} octets, at most {limit} are taken")
         else:
             exchange.content_complete = True
-        if self.service.access is not None:
-            exchange.started_at = self.service.clock()
+        service = self.service
+        # Nothing else can speak against another request but what stop() and eof_received() know of.
+        self.persists = head.persistent and not length and not service.stopping and not self._ended_by_client
+        if service.access is not None:
+            exchange.started_at = service.clock()
 
     def on_body(self, data: bytes) -> None:
         self._content_octets += len(data)
@@ -298,6 +304,9 @@ class HttpConnection(EndingHalf):
             self.state = DRAINING
             self.read_deadline = self.service.now + self.service.config.timeout_request_body
             self._resume_reading()
+        elif self._pumping and not self.service.stopping and not self._reading_paused:
+            self.state = IDLE
+            self.read_deadline = self.service.now + self.service.keep_alive_seconds
         else:
             self._become_idle()
 

@@ -175,6 +175,7 @@ class EndingHalf(WritingHalf):
 
     def stop(self) -> None:
         """The server stops: end a connection on which nothing has been asked."""
+        self.persists = False
         if self.state is IDLE and not self._held:
             self.close()
 

@@ -17,8 +17,9 @@ __all__ = ["Listener", "bind", "descriptors_to_spare"]
 
 logger = logging.getLogger("miniasgi.server")
 
-# 128: connections that are accepted before those that are open have their turn.
-_ACCEPTED_AT_ONCE = 128
+# 32: connections that are accepted before those that are open have their turn; of a flood that has gone again, most
+# are closed by then, so that they do not count against the limit of descriptors together.
+_ACCEPTED_AT_ONCE = 32
 # 32: descriptors left for the application's and the server's own files.
 _RESERVE = 32
 

@@ -44,12 +44,11 @@ class _FirstStep:
     """Eager tasks before Python 3.12 has them.
 
     A new task asks its loop, once, to call its first step soon. For the moment of its creation, that request is kept
-    here instead, and the step is called with the context that the task has chosen: what the loop would do, a turn
-    earlier. Nothing else can call the loop in between, because the moment is inside one C function.
+    here instead, and the step is called with the task's context: what the loop would do, a turn earlier. Nothing else
+    can call the loop in between, because the moment is inside one C function.
     """
 
-    _step: Callable[[], object]  # set by _keep, as is _context
-    _context: Context
+    _step: Callable[[], object]  # set by _keep
 
     def __init__(self, loop: AbstractEventLoop, base: Context) -> None:
         self._loop = loop
@@ -57,16 +56,16 @@ class _FirstStep:
         self._attributes = loop.__dict__
         self._call_soon = self._keep
 
-    def _keep(self, step: Callable[[], object], *, context: Context) -> None:
+    def _keep(self, step: Callable[[], object], context: Context) -> None:
         self._step = step
-        self._context = context
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Task[None]:
         attributes = self._attributes
+        context = self._base.copy()
         attributes["call_soon"] = self._call_soon
         try:
-            task = Task(coroutine, loop=self._loop, context=self._base.copy())
+            task = Task(coroutine, loop=self._loop, context=context)
         finally:
             del attributes["call_soon"]
-        self._context.run(self._step)
+        context.run(self._step)
         return task

@@ -13,6 +13,7 @@ from math import inf
 from ..asgi.exchange import Exchange
 from ..http1.response import (
     CONTINUE,
+    STATUS_LINES,
     BodyWriter,
     NoBodyWriter,
     ResponseFields,
@@ -47,6 +48,7 @@ class WritingHalf(asyncio.Protocol):
         "corked",
         "loop",
         "more_to_come",
+        "persists",
         "service",
         "transport",
         "write_deadline",
@@ -65,6 +67,8 @@ class WritingHalf(asyncio.Protocol):
         self.write_deadline = inf
         #: Whether the running response says that the connection closes after it.
         self.closing_announced = False
+        #: Whether it is certain that the connection may take another request; else may_reuse() decides.
+        self.persists = False
         # Octets to be joined, and how many they are.
         self._pending: list[bytes] = []
         self._pending_octets = 0
@@ -125,16 +129,16 @@ class WritingHalf(asyncio.Protocol):
         known = encode_fields(fields)
         if status == 204 and known.length is not None:
             known = encode_fields(without_length(fields))
-        framing, content = frame_whole(exchange.head, status, known, body)
-        first = status_line(status)  # before anything is noted, because it may be refused
+        head = exchange.head
+        framing, content = frame_whole(head, status, known, body)
         # One write for head and content: two would be two packets, and two calls of the kernel.
         octets = b"".join(
             (
-                first,
+                STATUS_LINES.get(status) or status_line(status),
                 self.service.defaults if known.plain else self.service.defaults_beside(known),
                 known.encoded,
                 framing,
-                self._persistence(exchange, known),
+                head.keep_alive if self.persists and not known.close else self._persistence(exchange, known),
                 b"\r\n",
                 content,
             )
