@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -169,6 +168,8 @@ def _entry(name: str, meaning: str, width: int) -> list[str]:
 
 def version_text() -> str:
     """The versions of miniasgi, of Python and of each optional package, one a line."""
+    import platform  # not needed to serve, like the others that are imported where they are used
+
     lines = [f"miniasgi {__version__}", f"{platform.python_implementation()} {platform.python_version()}"]
     return "\n".join(lines + [f"{name} {_version(name)}" for name in ("uvloop", "httptools", "h11")])
 

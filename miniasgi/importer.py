@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import inspect
 import os
-import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -84,6 +83,8 @@ def _import(name: str, who: str, directory: str) -> ModuleType:
 
 
 def _not_found(missing: str, directory: str) -> str:
+    import pkgutil  # only a mistake pays for it
+
     parent, _, last = missing.rpartition(".")
     if not parent:
         neighbours = [module.name for module in pkgutil.iter_modules([directory])]

@@ -9,8 +9,6 @@ octets that it has seen: clients repeat themselves.
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 from ..errors import BadRequest, ExpectationFailed, NotImplementedMethod, UnknownCoding, VersionNotSupported
 from ..types import Fields
 from .grammar import AUTHORITY, BAD_ESCAPE, CONTENT_LENGTH, HOST, TARGET, TOKEN, VERSION
@@ -60,7 +58,7 @@ class RequestLine:
             # In a path only: browsers send a bare "%" in a query when that is what somebody typed.
             if BAD_ESCAPE.search(raw_path):
                 raise BadRequest(f"malformed percent-encoding in {raw_path[:80]!r}")
-            self.path = unquote(raw_path)
+            self.path = _percent_decode(raw_path)
         else:
             self.path = raw_path.decode("ascii")
 
@@ -85,6 +83,12 @@ def _unusual_method(method: bytes) -> str:
     if not TOKEN.fullmatch(method) or method != method.upper():
         raise BadRequest(f"malformed method {method[:40]!r}")
     return method.decode("ascii")
+
+
+def _percent_decode(path: bytes) -> str:
+    """*path* without its percent-encoding, all of which is known to be well-formed (RFC 3986 §2.1)."""
+    first, *parts = path.split(b"%")
+    return b"".join([first, *(bytes.fromhex(part[:2].decode()) + part[2:] for part in parts)]).decode(errors="replace")
 
 
 def _other_form(method: bytes, target: bytes) -> tuple[bytes, bytes]:

@@ -52,10 +52,9 @@ class HttpConnection(EndingHalf):
         self.transport = transport  # type: ignore[assignment]  # a stream transport is what it is
         service = self.service
         client = transport.get_extra_info("peername")
-        server = transport.get_extra_info("sockname")
         self._origin = Origin(
             (client[0], client[1]) if isinstance(client, tuple) else None,
-            (server[0], server[1]) if isinstance(server, tuple) else (str(server), None) if server else None,
+            service.shared_address(transport.get_extra_info("sockname")),
             "http",
             service.config.root_path,
             service.state,

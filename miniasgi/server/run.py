@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import platform
 import signal
 import sys
 from contextlib import suppress
@@ -117,7 +116,7 @@ def _greet(server: Server, config: Config) -> None:
         " and ".join(server.urls),
         loop,
         parser,
-        platform.python_version(),
+        ".".join(map(str, sys.version_info[:3])),
         os.getpid(),
     )
 
