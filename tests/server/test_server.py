@@ -553,3 +553,12 @@ def test_there_are_no_access_lines_when_nobody_wants_them(loop_name: str, access
 
     run_on(loop_name, main())
     assert handler.messages == []
+
+
+def test_the_date_does_not_depend_on_the_locale() -> None:
+    from miniasgi.server.service import http_date
+
+    # RFC 9110 §5.6.7's own example, and both ends of a year.
+    assert http_date(784111777) == b"Sun, 06 Nov 1994 08:49:37 GMT"
+    assert http_date(1767225599.9) == b"Wed, 31 Dec 2025 23:59:59 GMT"
+    assert http_date(1767225600) == b"Thu, 01 Jan 2026 00:00:00 GMT"

@@ -267,3 +267,61 @@ def test_a_running_request_is_told_when_the_servers_patience_ends(make_wire: Mak
     assert listening.received[-1] == {"type": "http.disconnect"}
     assert listening.error is not None
     assert wire.lost
+
+
+async def stalls(scope: Scope, receive: Receive, send: Send) -> None:
+    await start(send)
+    await body(send, b"half", more=True)
+    await receive()
+    await receive()
+
+
+def test_content_that_ends_with_the_connection_is_cut_by_a_reset_when_the_client_stalls(make_wire: MakeWire) -> None:
+    wire = make_wire(stalls)
+    wire.feed(b"POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhe")
+    assert wire.take() == b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhalf"
+    assert not wire.transport.aborted
+    wire.wait(30)
+    assert wire.transport.aborted
+    assert wire.take() == b""
+
+
+def test_a_response_with_an_impossible_status_announces_nothing_that_its_successor_does_not(
+    make_wire: MakeWire,
+) -> None:
+    wire = make_wire(answers(99, [(b"connection", b"close")]))
+    answer = b"Internal Server Error\n"
+    assert wire.exchange(GET) == (
+        b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain; charset=utf-8\r\n"
+        b"content-length: %d\r\n\r\n%b" % (len(answer), answer)
+    )
+    assert wire.state is IDLE
+
+
+def test_what_a_parser_remembers_is_let_go_when_its_connection_rests(make_wire: MakeWire) -> None:
+    wire = make_wire(hello)
+    first = wire.connection._parser
+    wire.connection.rest()
+    assert wire.connection._parser is first, "it has read nothing yet"
+    assert wire.exchange(GET) == HELLO
+    wire.connection.rest()
+    second = wire.connection._parser
+    assert second is not first
+    wire.connection.rest()
+    assert wire.connection._parser is second, "there is nothing more to let go of"
+    wire.feed(GET[:5])
+    wire.connection.rest()
+    assert wire.connection._parser is second, "half a head is not forgotten"
+    assert wire.exchange(GET[5:]) == HELLO
+
+
+def test_a_connection_that_the_server_stops_announces_its_close(make_wire: MakeWire) -> None:
+    gate = Gate()
+    wire = make_wire(gate)
+    wire.feed(get("/x"))
+    wire.service.stopping = True
+    wire.connection.stop()
+    gate.open("/x")
+    wire.turn()
+    assert wire.take() == ok(b"/x", b"connection: close")
+    assert wire.state is CLOSED
