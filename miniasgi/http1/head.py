@@ -9,6 +9,8 @@ octets that it has seen: clients repeat themselves.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ..errors import BadRequest, ExpectationFailed, NotImplementedMethod, UnknownCoding, VersionNotSupported
 from ..types import Fields
 from .grammar import AUTHORITY, BAD_ESCAPE, CONTENT_LENGTH, HOST, TARGET, TOKEN, VERSION
@@ -156,7 +158,7 @@ class FieldSection:
                     # RFC 9112 §3.2: more than one Host, or one with an invalid value, must get a 400.
                     if self.has_host:
                         raise BadRequest("more than one Host field")
-                    if value and not HOST.fullmatch(value):
+                    if value and not _match_host(value):
                         raise BadRequest(f"malformed Host {value[:80]!r}")
                     self.has_host = True
                 elif value == b"keep-alive" and name == b"connection":
@@ -194,6 +196,9 @@ class FieldSection:
                 raise ExpectationFailed(f"expectation {found[b'expect'][0][:80]!r}, expected 100-continue")
             self.expects_continue = self.length != 0
 
+
+# A server has few names, and clients say them in each request.
+_match_host = lru_cache(maxsize=64)(HOST.fullmatch)
 
 _MEANINGFUL = frozenset(
     (
