@@ -51,16 +51,35 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return read
 
 
-def test_a_request_that_comes_again_means_the_same_and_is_read_once(readings: list[bytes]) -> None:
+def test_a_request_that_comes_again_and_again_means_the_same_and_is_read_twice(readings: list[bytes]) -> None:
     sink = feed(*[get(b"/a", b"A: b\r\n")] * 5)
     assert sink.events == told(b"/a", (b"a", b"b")) * 5
-    assert readings == [b"GET /a HTTP/1.1", b"Host: h\r\nA: b\r\n"]
+    assert readings == [b"GET /a HTTP/1.1", b"Host: h\r\nA: b\r\n", b"Host: h\r\nA: b\r\n"]
 
 
-def test_fields_that_come_again_with_another_request_line_are_read_once(readings: list[bytes]) -> None:
+def test_fields_that_come_again_and_again_with_other_request_lines_are_read_twice(readings: list[bytes]) -> None:
     sink = feed(get(b"/a"), get(b"/b"), get(b"/b"), get(b"/c"))
     assert sink.events == [*told(b"/a"), *told(b"/b"), *told(b"/b"), *told(b"/c")]
-    assert readings == [b"GET /a HTTP/1.1", b"Host: h\r\n", b"GET /b HTTP/1.1", b"GET /c HTTP/1.1"]
+    lines = [b"GET /a HTTP/1.1", b"GET /b HTTP/1.1", b"GET /c HTTP/1.1"]
+    assert readings == [lines[0], b"Host: h\r\n", lines[1], b"Host: h\r\n", lines[2]]
+
+
+def test_fields_that_never_come_again_are_not_kept() -> None:
+    sink = RecordingSink()
+    parser = HandwrittenParser(sink, Limits())
+    for number in range(20):
+        assert parser.feed(get(fields=b"Cookie: session=%d\r\n" % number)) == b""
+        assert (parser._block, parser._octets) == (None, b"")
+
+
+def test_fields_that_differ_only_before_their_end_mean_what_they_say() -> None:
+    same = b"X: %b\r\n" % (b"x" * 40)
+    events: list[Event] = []
+    octets = []
+    for value in (b"a", b"b", b"b", b"a", b"c"):
+        octets.append(get(fields=b"A: " + value + b"\r\n" + same))
+        events += told(b"/", (b"a", value), (b"x", b"x" * 40))
+    assert feed(*octets).events == events
 
 
 def test_a_request_line_that_comes_again_with_other_fields_is_read_once(readings: list[bytes]) -> None:
@@ -119,7 +138,7 @@ def test_a_request_that_came_slowly_or_after_empty_lines_is_remembered_as_what_i
     octets = get()
     pieces = [octets[at : at + 1] for at in range(len(octets))]
     assert feed(*pieces, octets, b"\r\n" + octets, octets, *pieces).events == told() * 5
-    assert readings == [b"GET / HTTP/1.1", b"Host: h\r\n"]
+    assert readings == [b"GET / HTTP/1.1", b"Host: h\r\n", b"Host: h\r\n"]
 
 
 def test_nothing_is_remembered_from_one_connection_to_another(readings: list[bytes]) -> None:
