@@ -80,7 +80,6 @@ class WritingHalf(asyncio.Protocol):
         self._mark = 0
         # Resolved by resume_writing and by the end of the connection; shared by all who wait.
         self._drained: asyncio.Future[None] | None = None
-
         # What a file that is being sent waits on; resolved by the end of the connection.
         self._socket_wait: asyncio.Future[None] | None = None
 
