@@ -14,13 +14,13 @@ from .servers import FLOOR, SERVERS, UVICORN
 from .workloads import WORKLOADS
 
 COLUMNS = 2
-PANEL_WIDTH = 560
+PANEL_WIDTH = 610
 MARGIN = 28
 HEADER_HEIGHT = 84
 PANEL_TITLE_HEIGHT = 34
 BAR_HEIGHT = 15
 BAR_STEP = 21
-NAME_WIDTH = 186
+NAME_WIDTH = 236
 LABEL_WIDTH = 128
 BAR_SPACE = PANEL_WIDTH - NAME_WIDTH - LABEL_WIDTH
 # Bars beyond this many times uvicorn's are cut, or the rest could not be compared.

@@ -12,7 +12,7 @@ from miniasgi.errors import BadRequest
 from miniasgi.http1.grammar import BAD_OCTET, FIELD_OCTETS, TOKEN_OCTETS
 from miniasgi.http1.head import RequestHead
 from miniasgi.http1.parsers import Limits, ParserFactory, framing, load
-from miniasgi.http1.parsers.library import LibraryParser
+from miniasgi.http1.parsers.second_reader import LibraryParser
 from miniasgi.testing import RecordingSink, cases, check_case, check_parser
 from miniasgi.types import Fields
 

@@ -6,7 +6,7 @@ import h11
 
 from ...errors import BadRequest
 from ...types import Fields
-from .library import LibraryParser
+from .second_reader import LibraryParser
 
 __all__ = ["H11Parser"]
 
