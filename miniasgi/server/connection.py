@@ -303,9 +303,6 @@ class HttpConnection(EndingHalf):
             self.state = DRAINING
             self.read_deadline = self.service.now + self.service.config.timeout_request_body
             self._resume_reading()
-        elif self._pumping and not self.service.stopping and not self._reading_paused:
-            self.state = IDLE
-            self.read_deadline = self.service.now + self.service.keep_alive_seconds
         else:
             self._become_idle()
 
