@@ -1,7 +1,8 @@
 """The command line: APP and the options of Config in, an exit status out.
 
-Knows Config's options, the environment and standard error. Does not know what any single option means: names, checks
-and documentation are all Config's. Imports the server only when there is something to serve, so that --help is quick.
+Knows Config's options, the environment and standard error. Does not know what any single option means, but that files
+to serve stand in for APP: names, checks and documentation are all Config's. Imports the server only when there is
+something to serve, so that --help is quick.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from miniasgi._version import __version__
-from miniasgi.config import FLAG, OPTIONS, Config, Option, did_you_mean
+from miniasgi.config import OPTIONS, Config
 from miniasgi.errors import StartupError, UsageError
+from miniasgi.options import FLAG, Option, did_you_mean
 
 __all__ = ["main"]
 
@@ -27,11 +29,14 @@ Examples:
   {prog} myapp:create_app --factory
   {prog} myapp:app --host 0.0.0.0 --port 80 --root-path /api
   {prog} myapp:app --limit-request-body 10m --graceful-timeout 30s
+  {prog} --static ./www --listing --open
+  {prog} myapp:app --static ./build:/assets --precompressed
 """
 
 ENVIRONMENT = (
-    "Every option can also be set in the environment: --log-level as MINIASGI_LOG_LEVEL, and so on; pairs take on or "
-    "off. The command line wins. SIZE is in octets, or with k, m or g in powers of 1024; TIME is in seconds, or with "
+    "A value in brackets may be left out; a meaning ends with the default. Every option can also be set in the "
+    "environment: --log-level as MINIASGI_LOG_LEVEL, and so on; pairs take on or off, repeatable options one value a "
+    "line. The command line wins. SIZE is in octets, or with k, m or g in powers of 1024; TIME is in seconds, or with "
     "s, m or h."
 )
 
@@ -58,15 +63,22 @@ def _main(argv: Sequence[str], prog: str) -> int:
     if arguments.version:
         print(version_text())
         return 0
+    if arguments.hash_password:
+        print(_hash_password())
+        return 0
     hint = f" (try '{prog} --help')"
     for word in rest:
         if word.startswith("-"):
             raise UsageError(f"{word.partition('=')[0]}: no such option{_nearest_flag(word)}{hint}")
-    if arguments.app is None:
-        raise UsageError(f"APP is missing: expected module:attribute, such as myapp:app{hint}")
     if rest:
         raise UsageError(f"{rest[0]!r}: one APP is expected, found {arguments.app!r} too{hint}")
     config = read_config(arguments.given, os.environ)
+    if arguments.app is None and not config.static:
+        expected = "expected module:attribute, such as myapp:app, or a directory to serve"
+        raise UsageError(f"APP or --static DIR is missing: {expected}{hint}")
+    _check_needs(arguments.given, config)
+    if arguments.app is not None and ":" not in arguments.app and os.path.isdir(arguments.app):
+        raise UsageError(f"{arguments.app!r} is a directory: --static {arguments.app} serves it{hint}")
 
     from miniasgi.server.run import run
 
@@ -75,7 +87,7 @@ def _main(argv: Sequence[str], prog: str) -> int:
 
 def _nearest_flag(word: str) -> str:
     flags = [flag for each in OPTIONS for flag in (each.flag, each.negative, *each.aliases) if flag]
-    return did_you_mean(word.partition("=")[0], [*flags, "--help", "--version"])
+    return did_you_mean(word.partition("=")[0], [*flags, "--help", "--version", "--hash-password"])
 
 
 class _Given(argparse.Action):
@@ -87,7 +99,9 @@ class _Given(argparse.Action):
         option: Option = self.const
         negated = option_string == option.negative
         if values is option:  # what argparse puts where nothing was typed
-            raise UsageError(f"{option_string}: a value is missing, expected {option.kind.metavar}")
+            if not option.kind.bare:
+                raise UsageError(f"{option_string}: a value is missing, expected {option.kind.metavar}")
+            values = option.kind.bare
         # A flag has no value of its own: nargs=0 gives an empty list.
         value = values if isinstance(values, str) else "off" if negated else "on"
         namespace.given.append((option, option_string, value))
@@ -100,6 +114,7 @@ class _Parser(argparse.ArgumentParser):
         self.add_argument("app", nargs="?")
         self.add_argument("-h", "--help", action="store_true")
         self.add_argument("--version", action="store_true")
+        self.add_argument("--hash-password", action="store_true")
         for each in OPTIONS:
             flags = [flag for flag in (each.flag, each.negative, *each.aliases) if flag]
             # "?" rather than one value: _Given then says what is missing, under the name that was typed.
@@ -114,16 +129,15 @@ class _Parser(argparse.ArgumentParser):
 def read_config(given: Sequence[tuple[Option, str, str]], environ: Mapping[str, str]) -> Config:
     """The Config of the command line, then of the environment, then of the defaults.
 
-    *given* holds each option typed, the name it was typed as, and its text; the last wins, but fields add up. A
-    variable whose option was typed is not looked at.
+    *given* holds each option typed, the name it was typed as, and its text; the last wins, but repeatable ones add
+    up. A variable whose option was typed is not looked at.
 
     Raises UsageError: the option as typed, or the variable, that has a wrong value.
     """
     values: dict[str, Any] = {}
     for option, typed, text in given:
         value = option.read(text, typed)
-        # Only a repeatable option reads to a tuple.
-        values[option.name] = values.get(option.name, ()) + value if isinstance(value, tuple) else value
+        values[option.name] = values.get(option.name, ()) + value if option.kind.repeatable else value
     for option in OPTIONS:
         found = environ.get(option.env)
         if found is None or option.name in values:
@@ -134,15 +148,25 @@ def read_config(given: Sequence[tuple[Option, str, str]], environ: Mapping[str, 
     return Config(**values)
 
 
+def _check_needs(given: Sequence[tuple[Option, str, str]], config: Config) -> None:
+    # Only of what was typed: variables are often set once, for several commands.
+    flags = {option.name: option.flag for option in OPTIONS}
+    for option, typed, _ in given:
+        if option.needs and not getattr(config, option.needs):
+            raise UsageError(f"{typed}: needs {flags[option.needs]}")
+
+
 def help_text(prog: str, columns: int | None = None) -> str:
     """What --help prints on a terminal of so many *columns*, by default this one's; never too wide to read."""
     import shutil  # not needed to serve
 
     width = min(max(columns or shutil.get_terminal_size().columns, 80), 100)
-    lines = [f"usage: {prog} APP [options]", "", "Serve an ASGI application over HTTP/1.1.", ""]
+    lines = [f"usage: {prog} APP [options]", f"       {prog} --static DIR [options]", ""]
+    lines += ["Serve an ASGI application, a directory of files or both over HTTP/1.1.", ""]
     lines += _entry("APP", "The application, as module:attribute; dots are allowed in both.", width)
     lines += _entry("-h, --help", "Show this text and exit.", width)
     lines += _entry("--version", "Show the versions of miniasgi and of what it runs on, and exit.", width)
+    lines += _entry("--hash-password", "Ask for a password, print its hash for --basic-auth, and exit.", width)
     group = ""
     for option in OPTIONS:
         if option.group != group:
@@ -152,7 +176,7 @@ def help_text(prog: str, columns: int | None = None) -> str:
         default = option.kind.show(option.default)
         also = "".join(f" Also {alias}." for alias in option.aliases)
         shown = f" [{default}]" if default and option.kind is not FLAG else ""
-        lines += _entry(f"{flags} {option.kind.metavar}".rstrip(), option.help + also + shown, width)
+        lines += _entry(f"{flags} {option.kind.form}".rstrip(), option.meaning + also + shown, width)
     lines += ["", *textwrap.wrap(ENVIRONMENT, width), "", EXAMPLES.format(prog=prog)]
     return "\n".join(lines)
 
@@ -164,6 +188,37 @@ def _entry(name: str, meaning: str, width: int) -> list[str]:
     beside = len(name) <= 26
     first = f"  {name}".ljust(30) + wrapped.pop(0) if beside else f"  {name}"
     return [first, *(indent + line for line in wrapped)]
+
+
+def _hash_password() -> str:
+    from miniasgi.static.auth import hash_password
+
+    try:
+        return hash_password(_ask_password())
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"--hash-password: found octets that are not {error.encoding.upper()}, expected a password"
+        ) from None
+    except ValueError as error:
+        raise UsageError(f"--hash-password: {error}") from None
+
+
+def _ask_password() -> str:
+    """The password typed twice on a terminal, where nothing is shown, or the first line of standard input."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        password = sys.stdin.readline().rstrip("\r\n") if sys.stdin is not None else ""
+    else:
+        import getpass  # only this pays for it
+
+        try:
+            password = getpass.getpass("Password: ", sys.stderr)
+            if password and getpass.getpass("Again: ", sys.stderr) != password:
+                raise UsageError("--hash-password: found two different passwords, expected the same twice")
+        except EOFError:
+            password = ""
+    if not password:
+        raise UsageError("--hash-password: found nothing, expected a password, as one line")
+    return password
 
 
 def version_text() -> str:

@@ -1,251 +1,57 @@
-"""Every option of the server, declared once: its default, its check, its unit and its documentation.
+"""Every option of the server, declared once: its default, its kind and its documentation.
 
 The command line (cli), the environment and docs/reference (reference) are all generated from the fields of Config.
-Knows only errors. Does not read the command line or the environment, opens nothing and imports no application.
+Knows the kinds of value there are (options, static_options) and errors. Does not read the command line or the
+environment, opens nothing and imports no application.
 """
 
 from __future__ import annotations
 
-import math
-import os
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 from miniasgi.errors import UsageError
+from miniasgi.hashed_names import HASHED_NAME
+from miniasgi.options import (
+    ADDRESS,
+    DIRECTORY,
+    FLAG,
+    HEADERS,
+    KIB,
+    MIB,
+    PREFIX,
+    SWITCH,
+    Kind,
+    Option,
+    choice,
+    did_you_mean,
+    duration,
+    option,
+    size,
+    whole,
+    words,
+)
+from miniasgi.static_options import (
+    CACHE,
+    CACHE_CONTROL,
+    CORS,
+    FIELDS,
+    FOLDERS,
+    GLOBS,
+    INDEX,
+    PATTERN,
+    TYPES,
+    USERS,
+    file,
+)
 
-__all__ = ["GIB", "KIB", "MIB", "OPTIONS", "Config", "Kind", "Option", "did_you_mean"]
-
-KIB = 1024
-MIB = 1024 * KIB
-GIB = 1024 * MIB
-
-SIZE_UNITS = {"k": KIB, "kib": KIB, "m": MIB, "mib": MIB, "g": GIB, "gib": GIB}
-TIME_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+__all__ = ["OPTIONS", "Config"]
 
 T = TypeVar("T")
 
 
-class Refused(Exception):
-    """A value that an option cannot take: what was found, what was expected."""
-
-    def __init__(self, found: object, expected: str) -> None:
-        # The representation escapes line ends, so the error stays one line whatever was given.
-        shown = repr(found)
-        super().__init__(f"found {shown if len(shown) <= 80 else shown[:77] + '...'}, expected {expected}")
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of value: how it is read and how it is shown.
-
-    *read* takes text as the user types it, or the Python value; it takes what it returns, and what *show* returns.
-    """
-
-    metavar: str
-    read: Callable[[object], Any]
-    show: Callable[[Any], str] = str
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """What the command line, the environment and the reference know of one field of Config."""
-
-    kind: Kind
-    group: str
-    help: str
-    flag: str = ""
-    aliases: tuple[str, ...] = ()
-    name: str = ""
-    default: Any = None
-
-    @property
-    def env(self) -> str:
-        """The name of its environment variable."""
-        return "MINIASGI_" + self.flag.removeprefix("--").replace("-", "_").upper()
-
-    @property
-    def negative(self) -> str:
-        """The flag that switches it off; empty for an option that is not a pair."""
-        return "--no-" + self.flag.removeprefix("--") if self.kind is SWITCH else ""
-
-    def read(self, value: object, called: str) -> Any:
-        """The checked value; *called* is the option's name as the user wrote it.
-
-        Raises UsageError: one line with *called*, what was found and what was expected.
-        """
-        try:
-            return self.kind.read(value)
-        except Refused as refused:
-            raise UsageError(f"{called}: {refused}") from None
-
-
-def option(default: T, kind: Kind, *, group: str, help: str, flag: str = "", aliases: tuple[str, ...] = ()) -> T:
-    """A field of Config. Typed as its default, because that is what an instance holds there."""
-    return field(default=default, metadata={"option": Option(kind, group, help, flag, aliases)})
-
-
-def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """The end of an error line that offers the nearest of *names*; empty when none is near."""
-    import difflib  # only a mistake pays for it
-
-    near = difflib.get_close_matches(word, list(names), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _switch(value: object) -> bool:
-    word = value.strip().lower() if isinstance(value, str) else value
-    if word is True or word in ("on", "yes", "true", "1"):
-        return True
-    if word is False or word in ("off", "no", "false", "0"):
-        return False
-    raise Refused(value, "on or off (also yes, no, true, false, 1, 0)")
-
-
-def _integer(value: object) -> int | None:
-    """The whole number that *value* is or spells; None where it is something else."""
-    if isinstance(value, int) and not isinstance(value, bool):  # port=True is a mistake
-        return value
-    # Eighteen digits are enough, and int() itself refuses, with another exception, thousands of them.
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value.strip()):
-        return int(value)
-    return None
-
-
-def whole(least: int, most: int | None = None, *, metavar: str = "N", optional: bool = False) -> Kind:
-    expected = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
-    return _counted(Kind(metavar, _integer), least, most, expected, optional)
-
-
-def size(*, optional: bool = False) -> Kind:
-    expected = "a size of at least 1 octet, such as 65536, 64k, 10m or 1g"
-    return _counted(Kind("SIZE", _octets, _show_size, "octets"), 1, None, expected, optional)
-
-
-def _octets(value: object) -> int | None:
-    match = re.fullmatch(r"([0-9]{1,18})\s*([a-z]+)", value.strip().lower()) if isinstance(value, str) else None
-    if match is None or match[2] not in SIZE_UNITS:
-        return _integer(value)
-    return int(match[1]) * SIZE_UNITS[match[2]]
-
-
-def _show_size(value: int) -> str:
-    for unit, word in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
-        if value % unit == 0:
-            return f"{value // unit} {word}"
-    return str(value)
-
-
-def _counted(kind: Kind, least: int, most: int | None, expected: str, optional: bool) -> Kind:
-    """*kind* within its bounds; where it is *optional*, also None, which is typed ``none``."""
-    expected += ", or none for no limit" if optional else ""
-
-    def read(value: object) -> int | None:
-        if optional and (value is None or (isinstance(value, str) and value.strip().lower() == "none")):
-            return None
-        number = kind.read(value)
-        if number is None or number < least or (most is not None and number > most):
-            raise Refused(value, expected)
-        return cast(int, number)
-
-    return replace(kind, read=read, show=lambda value: "none" if value is None else kind.show(value))
-
-
-def duration(*, zero: bool = False) -> Kind:
-    expected = f"a time of {'0 seconds or more' if zero else 'more than 0 seconds'}, such as 30, 1.5s, 2m or 1h"
-
-    def read(value: object) -> float:
-        number = math.nan
-        if isinstance(value, str):
-            match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([smh]?)", value.strip().lower())
-            number = float(match[1]) * TIME_UNITS[match[2]] if match else math.nan
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            number = value
-        # A thousand years, which no int or float below it fails to hold; NaN compares false.
-        if not 0 <= number <= 1000 * 366 * 86400 or (number == 0 and not zero):
-            raise Refused(value, expected)
-        return float(number)
-
-    return Kind("TIME", read, lambda value: f"{value:g} s", "seconds")
-
-
-def choice(*names: str, reference: str = "") -> Kind:
-    """One of *names*; with *reference*, its form, also the user's own as ``module:attribute``."""
-    forms = [*names, reference] if reference else [*names]
-    expected = f"one of {', '.join(forms[:-1])} or {forms[-1]}"
-
-    def read(value: object) -> str:
-        word = value.strip() if isinstance(value, str) else ""
-        if word.lower() in names:
-            return word.lower()
-        module, _, attribute = word.partition(":")
-        if reference and all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
-            return word
-        raise Refused(value, expected)
-
-    return Kind("|".join(forms), read)
-
-
-def text(metavar: str, expected: str, accept: Callable[[str], object], tidy: Callable[[str], str] = str) -> Kind:
-    def read(value: object) -> str:
-        # What is printable holds no control octet, NUL among them, which the system calls would refuse later.
-        if not isinstance(value, str) or not value.isprintable() or not accept(value):
-            raise Refused(value, expected)
-        return tidy(value)
-
-    return Kind(metavar, read)
-
-
-TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2, token
-CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 §5.5: none of these in a field value
-# Set by the server for each response: a fixed one would contradict how the content is really framed.
-FRAMING = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding", b"upgrade"})
-
-
-def _headers(value: object) -> tuple[tuple[bytes, bytes], ...]:
-    if isinstance(value, str):
-        value = value.splitlines()
-    if not isinstance(value, (list, tuple)):
-        raise Refused(value, "a list of NAME:VALUE or of pairs of str or bytes")
-    return tuple(_header(item) for item in value)
-
-
-def _header(item: object) -> tuple[bytes, bytes]:
-    pair: object = item.split(":", 1) if isinstance(item, str) else item
-    if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not {type(part) for part in pair} <= {str, bytes}:
-        raise Refused(item, "NAME:VALUE" if isinstance(item, str) else "a pair of str or bytes")
-    try:
-        name, content = (part.encode("latin-1") if isinstance(part, str) else part for part in pair)
-    except UnicodeEncodeError:
-        raise Refused(item, "characters of ISO-8859-1 only") from None
-    if not TOKEN.fullmatch(name):
-        raise Refused(item, "a field name of letters, digits and !#$%&'*+-.^_`|~, then a colon")
-    if CONTROLS.search(content):
-        raise Refused(item, "a field value without control characters")
-    if name.lower() in FRAMING:
-        raise Refused(item, "a field that does not frame the message: the server writes this one itself")
-    return name.lower(), content.strip(b" \t")
-
-
-SWITCH = Kind("", _switch, lambda value: "on" if value else "off")
-FLAG = Kind("", _switch, lambda value: "on" if value else "off")  # on the command line it can only be switched on
-HEADERS = Kind("NAME:VALUE", _headers, lambda pairs: b"\n".join(b"%b: %b" % pair for pair in pairs).decode("latin-1"))
-ADDRESS = text(
-    "ADDRESS",
-    "an address or a host name, without a port",
-    # Not "name:port" nor "[::1]:port": only an IPv6 address has colons, and at least two.
-    re.compile(r"[^\s:\[\]]+|\[?[^\s\[\]]*:[^\s\[\]]*:[^\s\[\]]*\]?").fullmatch,
-    lambda value: value.strip("[]"),
-)
-DIRECTORY = text("DIR", "a directory that exists", lambda value: not value or os.path.isdir(value))
-PREFIX = text(
-    "PATH",
-    "a path that begins with /, such as /api",
-    lambda value: (not value or value.startswith("/")) and not set(value) & set("?#"),
-    lambda value: value.rstrip("/"),
-)
+def _static(default: T, kind: Kind, *, help: str, flag: str = "") -> T:
+    return option(default, kind, group="Static files", help=help, flag=flag, needs="static")
 
 
 # fmt: off
@@ -284,7 +90,48 @@ class Config:
     date_header: bool = option(True, SWITCH, group="Response fields",
         help="Send a Date field where the application sends none.")
     headers: tuple[tuple[bytes, bytes], ...] = option((), HEADERS, group="Response fields", flag="--header",
-        help="Field added to every response; repeatable. In the environment one a line; in Python, pairs in headers.")
+        help="Field added to every response. In Python, pairs in headers.")
+
+    static: tuple[tuple[str, str], ...] = option((), FOLDERS, group="Static files",
+        help="Directory whose files are served, at / or below /mount; what is not there goes to APP, if any.")
+    index: tuple[str, ...] = _static(("index.html",), INDEX,
+        help="Files that are served for their directory, the first that exists; none serves none.")
+    listing: tuple[str, ...] = _static((), words("html", "json", bare="html,json"),
+        help="List a directory that has no index, as a page or as JSON, whichever the client asks for.")
+    precompressed: tuple[str, ...] = _static((), words("br", "zstd", "gzip", bare="br,zstd,gzip"),
+        help="Serve FILE.br, FILE.zst or FILE.gz in the place of FILE to clients that take the coding.")
+    spa: str = _static("", file(bare="index.html"),
+        help="File that is served, with 200, where a page is asked for that does not exist: for single-page "
+             "applications.")
+    not_found: str = _static("404.html", file(), flag="--404",
+        help="File that is the content of a 404, where it exists. In Python, not_found.")
+    clean_urls: bool = _static(False, FLAG,
+        help="Serve about.html at /about, too.")
+    cache_control: tuple[tuple[str, str], ...] = _static((), CACHE_CONTROL,
+        help="Cache-Control of the files that GLOB fits; the first that does counts. A GLOB without / is held against "
+             "the name alone.")
+    immutable: str = _static(HASHED_NAME, PATTERN,
+        help="Files whose path it finds are cached for a year. auto finds names with a hash of the content, such as "
+             "app.4f3a9c1d.js; none switches it off.")
+    static_headers: tuple[tuple[str, str, str], ...] = _static((), FIELDS, flag="--static-header",
+        help="Field added to files, or to those that GLOB fits. What follows the last @ is a GLOB if it has *, [ or "
+             "/; @* at the end keeps an @ in the value. In Python, triples in static_headers.")
+    cors: str = _static("", CORS,
+        help="Origin whose pages may read the files (Access-Control-Allow-Origin); left out, it is any.")
+    follow_symlinks: bool = _static(False, FLAG,
+        help="Follow symbolic links that lead out of the directory, too.")
+    dotfiles: bool = _static(False, FLAG,
+        help="Serve names that begin with a dot; else only .well-known is.")
+    hide: tuple[str, ...] = _static((), GLOBS,
+        help="Files and directories that are answered as if they did not exist.")
+    static_cache: tuple[str, int] = _static(("full", 64 * MIB), CACHE,
+        help="What is remembered of files: nothing, what is known about them, or also the content of small ones, up to "
+             "SIZE in all.")
+    mime: tuple[tuple[str, str], ...] = _static((), TYPES,
+        help="Content type of files with the extension EXT, such as md=text/markdown.")
+    basic_auth: tuple[tuple[str, str], ...] = _static((), USERS,
+        help="User who may read the files; then nobody else may. Other users of the machine can read a command line, "
+             "but not the environment.")
 
     log_level: str = option("info", choice("critical", "error", "warning", "info", "debug", "trace"), group="Logging",
         help="Least severe message that the miniasgi.server logger writes.")
@@ -317,6 +164,11 @@ class Config:
     timeout_graceful_shutdown: float = option(10.0, duration(zero=True), group="Timeouts",
         aliases=("--graceful-timeout",),
         help="For running requests to finish when the server stops; 0 waits for none.")
+
+    open: bool = option(False, FLAG, group="Development",
+        help="Open the browser when the server has started.")
+    live_reload: bool = option(False, FLAG, group="Development", needs="static",
+        help="Reload pages of static files in the browser when a file changes; nothing is cached then.")
     # fmt: on
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """From ``module:attribute`` to the callable that it names, or one line that says what was looked for and where.
 
-Knows Python's import system, errors, and config's way to suggest a name. Does not know what an application, a parser
+Knows Python's import system, errors, and options' way to suggest a name. Does not know what an application, a parser
 or an event loop is, except that an ASGI application is called with three arguments. Its caller prints the errors.
 """
 
@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
-from miniasgi.config import did_you_mean
 from miniasgi.errors import StartupError
+from miniasgi.options import did_you_mean
 
 __all__ = ["load", "user_traceback"]
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from miniasgi.config import OPTIONS, Option
+from miniasgi.config import OPTIONS
+from miniasgi.options import Option
 
 __all__ = ["options_page"]
 
@@ -16,12 +17,16 @@ INTRODUCTION = """\
 
 <!-- Generated from miniasgi/config.py: python -m miniasgi.reference > docs/reference/options.md -->
 
-`miniasgi APP [options]` serves `APP`, which is `module:attribute`. An option on the command line wins over its
-environment variable, which wins over the default; a variable that is set but empty is an error. An alias is another
-name on the command line only.
+`miniasgi APP [options]` serves `APP`, which is `module:attribute`; `miniasgi --static DIR [options]` serves a
+directory, and with an `APP` both. An option on the command line wins over its environment variable, which wins over
+the default; a variable that is set but empty is an error. An alias is another name on the command line only.
 
 In Python an option is a field of `Config` and a keyword of `miniasgi.run`, under its name with underscores
-(`timeout_keep_alive=75`); `--header` is the field `headers` there.
+(`timeout_keep_alive=75`); `--header` is the field `headers` there, `--static-header` is `static_headers`, and `--404`
+is `not_found`.
+
+A value in brackets, as in `--listing [html,json]`, may be left out on the command line, though not in a variable. Of a
+repeatable option a variable holds one value a line; in Python it is a list. Of any other, the last one typed counts.
 
 A *SIZE* is a number of octets, or one with `k`, `m` or `g` (also `KiB`, `MiB`, `GiB`): powers of 1024. A *TIME* is a
 number of seconds, or one with `s`, `m` (minutes) or `h` (hours). A pair such as `--access-log` and `--no-access-log`
@@ -42,14 +47,14 @@ def options_page() -> str:
 
 def _cells(option: Option) -> list[str]:
     unit = f" In {option.kind.unit}." if option.kind.unit else ""
-    flags = [f"{option.flag} {option.kind.metavar}".rstrip(), option.negative]
+    flags = [f"{option.flag} {option.kind.form}".rstrip(), option.negative]
     default = option.kind.show(option.default)
     return [
         ", ".join(f"`{flag}`" for flag in flags if flag),
         ", ".join(f"`{alias}`" for alias in option.aliases),
         f"`{option.env}`",
         f"`{default}`" if default else "(empty)",
-        option.help + unit,
+        option.meaning + unit,
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import io
 import os
 import re
 import subprocess
@@ -15,6 +17,7 @@ import pytest
 from miniasgi.cli import help_text, main
 from miniasgi.config import OPTIONS, Config
 from miniasgi.errors import StartupError
+from miniasgi.options import Option
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,10 +26,10 @@ class FakeServer:
     """Stands where the server's run stands: notes what it was called with, ends as it is told."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, Config]] = []
+        self.calls: list[tuple[str | None, Config]] = []
         self.ending: int | BaseException = 0
 
-    def run(self, app: str, config: Config) -> int:
+    def run(self, app: str | None, config: Config) -> int:
         self.calls.append((app, config))
         if isinstance(self.ending, BaseException):
             raise self.ending
@@ -82,6 +85,23 @@ def test_every_option_can_be_typed_and_every_variable_set(server: FakeServer, mo
         "server_header": "off",
         "date_header": "off",
         "headers": "a:b",
+        "static": f"{ROOT}:/assets",
+        "index": "default.html,index.htm",
+        "listing": "json",
+        "precompressed": "gzip,br",
+        "spa": "app.html",
+        "not_found": "none",
+        "clean_urls": "on",
+        "cache_control": "*.css=max-age=60",
+        "immutable": "none",
+        "static_headers": "a: b@*.html",
+        "cors": "https://example.org",
+        "follow_symlinks": "on",
+        "dotfiles": "on",
+        "hide": "*.bak",
+        "static_cache": "off",
+        "mime": "md=text/markdown",
+        "basic_auth": "me:hash",
         "log_level": "trace",
         "access_log": "off",
         "limit_request_line": "1k",
@@ -95,6 +115,8 @@ def test_every_option_can_be_typed_and_every_variable_set(server: FakeServer, mo
         "timeout_keep_alive": "9m",
         "timeout_write": "1h",
         "timeout_graceful_shutdown": "0",
+        "open": "on",
+        "live_reload": "on",
     }
     expected = Config.from_options(**other)
     argv = ["a:b"]
@@ -162,6 +184,67 @@ def test_repeated_fields_add_up_in_order(server: FakeServer) -> None:
     assert server.config.headers == ((b"b", b"1"), (b"a", b"2"), (b"b", b"3"))
 
 
+def test_a_directory_may_be_served_without_an_app(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = Config(static=((str(tmp_path), ""),))
+    assert main(["--static", str(tmp_path)]) == 0
+    monkeypatch.setenv("MINIASGI_STATIC", str(tmp_path))
+    assert main([]) == 0
+    assert server.calls == [(None, config), (None, config)]
+
+
+def test_directories_add_up_in_order_also_at_one_mount(server: FakeServer, tmp_path: Path) -> None:
+    (tmp_path / "a:b").mkdir()
+    first, second = str(tmp_path), str(tmp_path / "a:b")
+    assert main(["c:d", "--static", f"{first}:/m", "--static", f"{second}:/m/", "--static", second]) == 0
+    assert server.config.static == ((first, "/m"), (second, "/m"), (second, ""))
+
+
+@pytest.mark.parametrize("option", [each for each in OPTIONS if each.kind.bare], ids=lambda option: option.name)
+def test_a_value_in_brackets_may_be_left_out(server: FakeServer, tmp_path: Path, option: Option) -> None:
+    bare = option.read(option.kind.bare, option.flag)
+    assert main([option.flag, "--static", str(tmp_path)]) == 0
+    assert main(["--static", str(tmp_path), option.flag]) == 0
+    assert bare != option.default
+    assert [getattr(config, option.name) for _, config in server.calls] == [bare, bare]
+
+
+def test_a_value_in_brackets_may_be_given_either_way(server: FakeServer, tmp_path: Path) -> None:
+    assert main(["--static", str(tmp_path), "--listing=json", "--spa", "app.html"]) == 0
+    assert (server.config.listing, server.config.spa) == (("json",), "app.html")
+
+
+def test_in_the_environment_a_value_in_brackets_is_needed(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MINIASGI_LISTING", "")
+    assert refused(capsys, "a:b") == "MINIASGI_LISTING: found nothing, expected a value; unset it for the default"
+
+
+def test_in_the_environment_a_repeatable_option_has_one_value_a_line(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MINIASGI_STATIC", f"{tmp_path}\n{tmp_path}:/m\n")
+    monkeypatch.setenv("MINIASGI_HIDE", "*.bak\nprivate, too")
+    assert main([]) == 0
+    assert server.config.static == ((str(tmp_path), ""), (str(tmp_path), "/m"))
+    assert server.config.hide == ("*.bak", "private, too")
+
+
+def test_a_variable_that_needs_another_option_does_not_matter_without_it(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINIASGI_LISTING", "html")
+    assert main(["a:b"]) == 0
+    assert server.config.listing == ("html",)
+
+
+def test_a_list_with_commas_is_replaced_by_the_last_one(server: FakeServer, tmp_path: Path) -> None:
+    assert main(["--static", str(tmp_path), "--index", "a", "--index", "b,c"]) == 0
+    assert server.config.index == ("b", "c")
+
+
 @pytest.mark.parametrize(
     ("alias", "name"),
     [
@@ -195,7 +278,30 @@ def test_an_alias_is_its_option_and_keeps_its_name_in_errors(
         (["a:b", "--no-factory"], "--no-factory: no such option; did you mean --factory? (try 'miniasgi --help')"),
         (["a:b", "--zzzzzz"], "--zzzzzz: no such option (try 'miniasgi --help')"),
         (["a:b", "-p", "80"], "-p: no such option (try 'miniasgi --help')"),
-        ([], "APP is missing: expected module:attribute, such as myapp:app (try 'miniasgi --help')"),
+        (
+            [],
+            "APP or --static DIR is missing: expected module:attribute, such as myapp:app, or a directory to serve "
+            "(try 'miniasgi --help')",
+        ),
+        (["--static"], "--static: a value is missing, expected DIR[:/mount]"),
+        (["--static", "missing"], "--static: found 'missing', expected a directory that exists"),
+        (
+            ["a:b", "--static", ".", "--basic-auth", ""],
+            "--basic-auth: found something that is not shown here, expected USER:HASH, a HASH being what miniasgi "
+            "--hash-password prints",
+        ),
+        (["a:b", "--listing"], "--listing: needs --static"),
+        (["a:b", "--spa", "none"], "--spa: needs --static"),
+        (["a:b", "--live-reload"], "--live-reload: needs --static"),
+        (
+            ["a:b", "--listing="],
+            "--listing: found '', expected one or more of html, json, with commas between them, or none",
+        ),
+        (
+            ["--static", ".", "--spa", "a:b"],
+            "--spa: found 'a:b', expected a file's path inside DIR, such as index.html, or none",
+        ),
+        (["--hash-pasword"], "--hash-pasword: no such option; did you mean --hash-password? (try 'miniasgi --help')"),
         (["a:b", "c:d"], "'c:d': one APP is expected, found 'a:b' too (try 'miniasgi --help')"),
     ],
     ids=" ".join,
@@ -262,7 +368,8 @@ def test_help_names_every_option_its_group_and_its_default() -> None:
         for name in filter(None, [option.negative, *option.aliases]):
             assert name in words
     assert "[16 KiB]" in words
-    assert text.startswith("usage: miniasgi APP [options]\n")
+    assert "--listing [html,json] " in text
+    assert text.startswith("usage: miniasgi APP [options]\n       miniasgi --static DIR [options]\n")
 
 
 @pytest.mark.parametrize(("columns", "widest"), [(20, 80), (80, 80), (93, 93), (300, 100)])
@@ -285,6 +392,113 @@ def test_version_names_what_the_server_runs_on(
     assert lines[0].startswith("miniasgi ")
     assert lines[1].endswith(f" {'.'.join(map(str, sys.version_info[:3]))}")
     assert lines[2:] == ["uvloop not installed", "httptools of-httptools", "h11 of-h11"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def hashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the place of the real hash, which takes its time."""
+
+    def hash_password(password: str) -> str:
+        if password == "\a":
+            raise ValueError("the password contains control characters")
+        return f"hash-of-{password}"
+
+    module = ModuleType("miniasgi.static.auth")
+    module.hash_password = hash_password  # type: ignore[attr-defined]  # a module made by hand
+    monkeypatch.setitem(sys.modules, "miniasgi.static.auth", module)
+
+
+def type_passwords(monkeypatch: pytest.MonkeyPatch, *passwords: str) -> list[tuple[str, object]]:
+    """Passwords for a terminal, then its end; the prompts, as they come, and where they are written."""
+    prompts: list[tuple[str, object]] = []
+    waiting = list(passwords)
+
+    def ask(prompt: str, stream: object) -> str:
+        prompts.append((prompt, stream))
+        if not waiting:
+            raise EOFError
+        return waiting.pop(0)
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(getpass, "getpass", ask)
+    return prompts
+
+
+@pytest.mark.usefixtures("hashing")
+def test_a_password_on_a_terminal_is_asked_for_twice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = type_passwords(monkeypatch, "secret", "secret")
+    assert main(["--hash-password"]) == 0
+    assert capsys.readouterr() == ("hash-of-secret\n", "")
+    assert prompts == [("Password: ", sys.stderr), ("Again: ", sys.stderr)]
+
+
+@pytest.mark.usefixtures("hashing")
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["one", "two"], "found two different passwords, expected the same twice"),
+        (["one", ""], "found two different passwords, expected the same twice"),
+        ([""], "found nothing, expected a password, as one line"),
+        ([], "found nothing, expected a password, as one line"),
+    ],
+)
+def test_a_password_that_is_not_typed_twice_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: list[str], message: str
+) -> None:
+    type_passwords(monkeypatch, *typed)
+    assert refused(capsys, "--hash-password") == f"--hash-password: {message}"
+
+
+@pytest.mark.usefixtures("hashing")
+@pytest.mark.parametrize("piped", ["two words ", "two words \n", "two words \r\n", "two words \nmore\n"])
+def test_a_password_that_is_piped_is_the_first_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], piped: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(piped, newline=""))
+    assert main(["--hash-password"]) == 0
+    assert capsys.readouterr() == ("hash-of-two words \n", "")
+
+
+@pytest.mark.usefixtures("hashing")
+@pytest.mark.parametrize(
+    ("stdin", "message"),
+    [
+        (None, "found nothing, expected a password, as one line"),
+        (io.StringIO(), "found nothing, expected a password, as one line"),
+        (io.StringIO("\n"), "found nothing, expected a password, as one line"),
+        (io.StringIO("\a\n"), "the password contains control characters"),
+        (io.TextIOWrapper(io.BytesIO(b"\xff\n"), "utf-8"), "found octets that are not UTF-8, expected a password"),
+    ],
+    ids=["closed", "empty", "blank", "bell", "octets"],
+)
+def test_what_is_no_password_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stdin: object, message: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert refused(capsys, "--hash-password") == f"--hash-password: {message}"
+
+
+def test_the_hash_of_a_password_fits_an_option(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "miniasgi", "--hash-password"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input="secret\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"[\w.-]+\n", done.stdout)
+    assert Config.from_options(basic_auth=f"me:{done.stdout}").basic_auth == (("me", done.stdout.strip()),)
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -310,7 +524,8 @@ def test_the_process_ends_with_the_status_of_a_bad_option(tmp_path: Path) -> Non
 def test_help_loads_neither_the_server_nor_asyncio(tmp_path: Path) -> None:
     script = (
         "import sys; from miniasgi.cli import main; main(['--help']); "
-        "print([name for name in sys.modules if name in ('asyncio', 'miniasgi.server.run')], file=sys.stderr)"
+        "names = ('asyncio', 'getpass', 'hashlib', 'miniasgi.server', 'miniasgi.static'); "
+        "print([name for name in sys.modules if name in names], file=sys.stderr)"
     )
     done = run("-c", script, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "[]\n")

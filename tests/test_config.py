@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from miniasgi.config import KIB, MIB, OPTIONS, Config, Option
+from miniasgi.config import OPTIONS, Config
 from miniasgi.errors import UsageError
+from miniasgi.hashed_names import HASHED_NAME
+from miniasgi.options import KIB, MIB, Option
 
 BY_NAME = {each.name: each for each in OPTIONS}
 
 TIMEOUTS = [name for name in BY_NAME if name.startswith("timeout_")]
 SIZES = [each.name for each in OPTIONS if each.kind.unit == "octets"]
-SWITCHES = ["factory", "server_header", "date_header", "access_log"]
+SWITCHES = [name for name, option in BY_NAME.items() if not option.kind.metavar]
 
 
 def refusal(name: str, value: object) -> str:
@@ -43,6 +45,23 @@ def test_the_defaults_are_those_that_the_documentation_promises() -> None:
         "server_header": True,
         "date_header": True,
         "headers": (),
+        "static": (),
+        "index": ("index.html",),
+        "listing": (),
+        "precompressed": (),
+        "spa": "",
+        "not_found": "404.html",
+        "clean_urls": False,
+        "cache_control": (),
+        "immutable": HASHED_NAME,
+        "static_headers": (),
+        "cors": "",
+        "follow_symlinks": False,
+        "dotfiles": False,
+        "hide": (),
+        "static_cache": ("full", 64 * MIB),
+        "mime": (),
+        "basic_auth": (),
         "log_level": "info",
         "access_log": True,
         "limit_request_line": 16 * KIB,
@@ -56,6 +75,8 @@ def test_the_defaults_are_those_that_the_documentation_promises() -> None:
         "timeout_keep_alive": 75.0,
         "timeout_write": 60.0,
         "timeout_graceful_shutdown": 10.0,
+        "open": False,
+        "live_reload": False,
     }
 
 
@@ -72,7 +93,7 @@ def test_a_changed_copy_is_checked_too() -> None:
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 def test_a_default_reads_back_from_how_it_is_shown(option: Option) -> None:
-    assert option.read(option.kind.show(option.default), option.flag) == option.default
+    assert option.read(option.kind.show(option.default) or option.default, option.flag) == option.default
 
 
 @pytest.mark.parametrize(("value", "port"), [(0, 0), (65535, 65535), ("8080", 8080), (" 80 ", 80)])
@@ -290,5 +311,22 @@ def test_no_two_options_share_a_flag_or_a_variable() -> None:
     variables = [each.env for each in OPTIONS]
     assert len(set(flags)) == len(flags)
     assert len(set(variables)) == len(variables)
+    assert (BY_NAME["static_headers"].flag, BY_NAME["static_headers"].env) == (
+        "--static-header",
+        "MINIASGI_STATIC_HEADER",
+    )
+    assert (BY_NAME["not_found"].flag, BY_NAME["not_found"].env) == ("--404", "MINIASGI_404")
     assert (BY_NAME["headers"].flag, BY_NAME["headers"].env) == ("--header", "MINIASGI_HEADER")
     assert (BY_NAME["access_log"].negative, BY_NAME["factory"].negative) == ("--no-access-log", "")
+
+
+def test_what_only_static_files_need_says_so() -> None:
+    needing = {each.name for each in OPTIONS if each.needs}
+    assert {each.needs for each in OPTIONS} == {"", "static"}
+    assert needing == {each.name for each in OPTIONS if each.group == "Static files"} - {"static"} | {"live_reload"}
+
+
+def test_a_config_of_static_files_is_that_of_its_texts(tmp_path: Path) -> None:
+    assert Config.from_options(static=[(str(tmp_path), "/a")], hide=["*.bak"], spa="index.html") == Config.from_options(
+        static=f"{tmp_path}:/a/", hide="*.bak", spa="index.html"
+    )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from miniasgi.config import OPTIONS, Config, Option
+from miniasgi.config import OPTIONS, Config
+from miniasgi.options import Option
 from miniasgi.reference import options_page
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "options.md"
@@ -44,6 +45,16 @@ def test_each_table_has_the_same_columns_in_every_row() -> None:
 def test_a_number_with_a_unit_names_it(unit: str) -> None:
     documented = [line for line in options_page().splitlines() if line.endswith(f" In {unit}. |")]
     assert len(documented) == sum(option.kind.unit == unit for option in OPTIONS) > 0
+
+
+def test_a_value_that_may_be_left_out_is_in_brackets() -> None:
+    bracketed = re.findall(r"^\| `(--[\w-]+) \[", options_page(), re.MULTILINE)
+    assert bracketed == [option.flag for option in OPTIONS if option.kind.bare]
+
+
+def test_what_is_repeatable_says_so() -> None:
+    repeatable = re.findall(r"^\| `(--[\w-]+).* Repeatable\. \|$", options_page(), re.MULTILINE)
+    assert repeatable == [option.flag for option in OPTIONS if option.kind.repeatable]
 
 
 def test_a_group_is_not_split() -> None:
