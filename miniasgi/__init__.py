@@ -15,16 +15,17 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .config import Config
     from .server.server import Server
+    from .static import StaticFiles
     from .types import App
 
-__all__ = ["Config", "Server", "__version__", "run"]
+__all__ = ["Config", "Server", "StaticFiles", "__version__", "run"]
 
 
-def run(app: App | str, **options: Any) -> None:
+def run(app: App | str | None = None, **options: Any) -> None:
     """Serve *app*, an ASGI application or "module:attribute", until SIGINT or SIGTERM.
 
-    *options* are Config's fields. Where the server cannot start, says why in one line on standard error and exits with
-    status 3, or 2 for a bad option.
+    It may be left out where there are folders to serve: ``run(static="www")``. *options* are Config's fields. Where the
+    server cannot start, says why in one line on standard error and exits with status 3, or 2 for a bad option.
     """
     from .server.run import run_with_options
 
@@ -40,4 +41,8 @@ def __getattr__(name: str) -> Any:
         from .server.server import Server
 
         return Server
+    if name == "StaticFiles":
+        from .static import StaticFiles
+
+        return StaticFiles
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

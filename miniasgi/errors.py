@@ -5,6 +5,7 @@
         BadRequest 400 · RequestTimeout 408 · ContentTooLarge 413 · TargetTooLong 414 · ExpectationFailed 417
         HeadTooLarge 431 · NotImplementedMethod, UnknownCoding 501 · Overloaded 503 · VersionNotSupported 505
       ApplicationError          the application's fault: a message of the wrong kind, order or length
+        FileEnded               nobody's: somebody has changed a file that is being sent
       ClientDisconnected        (also an OSError) nobody's fault; never logged as an error
       StartupError              configuration, import, bind, lifespan; .exit_status is the process's
         UsageError              a bad option; exit status 2
@@ -20,6 +21,7 @@ __all__ = [
     "ClientDisconnected",
     "ContentTooLarge",
     "ExpectationFailed",
+    "FileEnded",
     "HeadTooLarge",
     "MiniasgiError",
     "NotImplementedMethod",
@@ -104,6 +106,10 @@ class Overloaded(RequestError):
 
 class ApplicationError(MiniasgiError):
     """The application broke the ASGI specification; the text says what was found and what was expected."""
+
+
+class FileEnded(ApplicationError):
+    """A file that is being sent has less in it than was announced, or cannot be read any more."""
 
 
 class ClientDisconnected(MiniasgiError, OSError):

@@ -18,6 +18,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
+from miniasgi import page_cache
 from miniasgi.config import Config
 from miniasgi.http1.parsers import load
 from miniasgi.server.connection import HttpConnection
@@ -366,3 +369,23 @@ async def fetch(port: int, target: str = "/") -> bytes:
         return await client.rest()
     finally:
         client.close()
+
+
+class Kernel:
+    """preadv as a disk would have it: *answers* are what it returns or raises, one after the other; then it reads."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: int | OSError) -> None:
+        self.calls: list[tuple[int, int, int]] = []
+        self._answers = list(answers)
+        self._preadv = os.preadv
+        monkeypatch.setattr(os, "preadv", self.preadv)
+        monkeypatch.setattr(page_cache, "_NOWAIT", 8)
+
+    def preadv(self, file: int, buffers: Any, offset: int, flags: int = 0) -> int:
+        self.calls.append((offset, sum(map(len, buffers)), flags))
+        if not self._answers:
+            return self._preadv(file, buffers, offset)
+        answer = self._answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer

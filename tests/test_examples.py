@@ -236,3 +236,26 @@ def test_an_upload_is_hashed_however_it_is_framed() -> None:
 
         assert example.ask("GET", "/")[0] == 405
         example.stop()
+
+
+def test_files_are_served_in_front_of_an_application() -> None:
+    pytest.importorskip("starlette")
+    folder = ROOT / "examples" / "www"
+    with serving("examples.static_app:app") as example:
+        page = "text/html; charset=utf-8"
+        assert example.ask("GET", "/") == (200, page, (folder / "index.html").read_bytes())
+        assert example.ask("GET", "/about") == (200, page, (folder / "about.html").read_bytes())
+        status, content_type, answer = example.ask("GET", "/api/time")
+        assert (status, content_type, list(json.loads(answer))) == (200, "application/json", ["time"])
+        assert example.ask("GET", "/nothing") == (404, "text/plain; charset=utf-8", b"Not Found")
+        example.stop()
+
+
+def test_a_folder_is_served_in_one_command() -> None:
+    folder = ROOT / "examples" / "www"
+    with serving("--static", "examples/www") as example:
+        style = (folder / "style.css").read_bytes()
+        assert example.ask("GET", "/style.css") == (200, "text/css; charset=utf-8", style)
+        missing = (folder / "404.html").read_bytes()
+        assert example.ask("GET", "/nothing") == (404, "text/html; charset=utf-8", missing)
+        assert "examples/www at /\n" in example.stop()

@@ -19,7 +19,7 @@ from asyncio import CancelledError, Task
 from collections.abc import Iterable
 from typing import Protocol
 
-from ..errors import ApplicationError, ClientDisconnected
+from ..errors import ApplicationError, ClientDisconnected, FileEnded
 from ..http1.head import RequestHead
 from ..types import App, Message, Scope
 from .body import ContentSource, RequestSide
@@ -304,7 +304,10 @@ class Exchange(RequestSide):
         self.disconnect()
 
     def _log_failure(self, error: Exception) -> None:
-        if not self.gone:
+        if isinstance(error, FileEnded):
+            # Neither the application's mistake nor the server's: a traceback would send its reader the wrong way.
+            logger.warning("%s: the response was cut: %s", self.head.line.log, error)
+        elif not self.gone:
             logger.error("%s: the application failed%s", self.head.line.log, self._when(), exc_info=error)
         elif not isinstance(error, OSError):
             # Frameworks turn a disconnect into errors of their own, so this is not worth more than a line.

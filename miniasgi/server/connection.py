@@ -245,7 +245,13 @@ class HttpConnection(EndingHalf):
         self.closing_announced = False
         if self._unread:
             self._received_some()
-        task = service.spawn(exchange.run(service.app, http_scope(exchange.head, self._origin)))
+        # Asked here, and not only there, because for most applications there is nothing to ask.
+        answer = None if service.immediate is None else service.immediate_answer(exchange.head)
+        if answer is not None and answer.file is None:
+            self.respond_at_once(exchange, answer)
+            return
+        app = service.app if answer is None else answer
+        task = service.spawn(exchange.run(app, http_scope(exchange.head, self._origin)))
         if not exchange.done:
             # Tasks are held weakly by asyncio; and whoever stops the server has to find this one.
             exchange.task = task

@@ -7,12 +7,12 @@ import logging
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from importlib.util import find_spec
 from types import FrameType
 from typing import Any
 
-from .. import importer
 from .._version import __version__
 from ..config import Config
 from ..errors import StartupError
@@ -29,20 +29,19 @@ logger = logging.getLogger("miniasgi.server")
 _LAST_SECONDS = 1.0
 
 
-def run(app: App | str, config: Config) -> int:
-    """Serve *app* until a signal says to stop. Returns the exit status: 0.
+def run(app: App | str | None, config: Config) -> int:
+    """Serve *app*, and the folders of *config*, until a signal says to stop. Returns the exit status: 0.
 
     SIGINT and SIGTERM stop gracefully, a second one at once. Raises StartupError if the server cannot start.
     """
-    if isinstance(app, str):
-        app = importer.load(app, factory=config.factory, app_dir=config.app_dir)
+    server = Server(app, config)
     # After the import, because an application's own logging configuration switches off the loggers that it finds.
     logs.configure(config.log_level)
     parser_factory(config.http)  # a parser that cannot be had is told before anything is opened
     loop = loop_factory(config.loop)()
     asyncio.set_event_loop(loop)
     try:
-        return loop.run_until_complete(_serve(app, config))
+        return loop.run_until_complete(_serve(server))
     finally:
         ended = _close(loop)
         asyncio.set_event_loop(None)
@@ -85,14 +84,15 @@ async def _cancel_tasks(tasks: set[asyncio.Task[Any]]) -> None:
         await asyncio.wait(tasks)
 
 
-async def _serve(app: App, config: Config) -> int:
-    server = Server(app, config)
+async def _serve(server: Server) -> int:
     signals = _Signals(server)
     signals.install()
     try:
         async with server:
             signals.starting = None
-            _greet(server, config)
+            _greet(server)
+            if server.config.open:
+                _open_browser(server.urls[0])
             await server.wait()
             logger.info("stopping")
     except asyncio.CancelledError:
@@ -103,7 +103,8 @@ async def _serve(app: App, config: Config) -> int:
     return 0
 
 
-def _greet(server: Server, config: Config) -> None:
+def _greet(server: Server) -> None:
+    config = server.config
     loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
     if config.loop == "auto" and loop == "asyncio":
         missing = [name for name in ("uvloop", "httptools", "h11") if not _is_installed(name)]
@@ -119,6 +120,22 @@ def _greet(server: Server, config: Config) -> None:
         ".".join(map(str, sys.version_info[:3])),
         os.getpid(),
     )
+    for directory, mount in config.static:
+        logger.info("serving %s at %s/", os.path.abspath(directory), mount)
+
+
+def _open_browser(url: str) -> None:
+    """Show *url* in the user's browser; in a thread, because some browsers keep whoever starts them waiting."""
+    # What listens to every interface is reached through this machine's own.
+    url = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+    def show() -> None:
+        import webbrowser  # nobody else needs it
+
+        if not webbrowser.open(url):
+            logger.warning("no browser was found to open %s", url)
+
+    threading.Thread(target=show, name="miniasgi-open", daemon=True).start()
 
 
 def _is_installed(name: str) -> bool:
@@ -165,7 +182,7 @@ class _Signals:
         self._server.stop()
 
 
-def run_with_options(app: App | str, **options: Any) -> None:
+def run_with_options(app: App | str | None, **options: Any) -> None:
     """See miniasgi.run."""
     try:
         run(app, Config.from_options(**options))

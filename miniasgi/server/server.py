@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from .. import importer
+from ..application import application
 from ..asgi.exchange import Exchange
 from ..asgi.lifespan import Lifespan
 from ..config import Config
@@ -54,18 +55,17 @@ class Server:
         async with Server(app, Config(port=0)) as server:   # listening inside, drained outside
             print(server.port)
 
-    Any number of servers may share a loop. *app* is an ASGI application, or "module:attribute".
+    Any number of servers may share a loop. *app* is an ASGI application, or "module:attribute"; it may be left out
+    where *config* has folders to serve.
 
     Raises:
         StartupError: from serve() and ``async with``: the application cannot be loaded or started, or the address
             cannot be had.
     """
 
-    def __init__(self, app: App | str, config: Config | None = None) -> None:
+    def __init__(self, app: App | str | None = None, config: Config | None = None) -> None:
         self.config = config or Config()
-        if isinstance(app, str):
-            app = importer.load(app, factory=self.config.factory, app_dir=self.config.app_dir)
-        self._app: App = app
+        self._app = application(app, self.config)
         self._listeners: list[Listener] = []
         self._stop = asyncio.Event()
         self._forced = asyncio.Event()
@@ -197,6 +197,7 @@ class Server:
         """Let running requests finish, then end them: hang up, cancel, cut. Each step is bounded."""
         service = self._service
         service.stopping = True
+        service.tell_stop()
         self._accepting = False
         for listener in self._listeners:
             listener.close()

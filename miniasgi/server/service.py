@@ -6,6 +6,7 @@ second: no request starts a timer or asks for the date.
 
 from __future__ import annotations
 
+import logging
 import time
 from asyncio import AbstractEventLoop, Future, Transport
 from collections.abc import Callable
@@ -13,13 +14,17 @@ from typing import Any, Protocol
 
 from ..asgi.exchange import Exchange
 from ..config import Config
+from ..dates import http_date
+from ..http1.head import RequestHead
 from ..http1.parser import Limits, ParserFactory
 from ..http1.response import ResponseFields
 from ..observe.access import AccessLog
-from ..types import App
+from ..types import App, Fields, Receive, Scope, Send
 from .tasks import Spawn, task_spawner
 
-__all__ = ["TICK_SECONDS", "Connection", "Service", "http_date"]
+__all__ = ["TICK_SECONDS", "Connection", "ReadyAnswer", "Service"]
+
+logger = logging.getLogger("miniasgi.server")
 
 #: How often tick() is to be called.
 TICK_SECONDS = 1.0
@@ -45,19 +50,23 @@ class Connection(Protocol):
         """End, whatever has been asked."""
 
 
-def http_date(seconds: float) -> bytes:
-    """*seconds* since 1970 as an IMF-fixdate (RFC 9110 §5.6.7), whatever the process's locale is."""
-    year, month, day, hour, minute, second, weekday, *_ = time.gmtime(seconds)
-    names = b"MonTueWedThuFriSatSun", b"JanFebMarAprMayJunJulAugSepOctNovDec"
-    return b"%b, %02d %b %04d %02d:%02d:%02d GMT" % (
-        names[0][weekday * 3 : weekday * 3 + 3],
-        day,
-        names[1][month * 3 - 3 : month * 3],
-        year,
-        hour,
-        minute,
-        second,
-    )
+class ReadyAnswer(Protocol):
+    """What ``__immediate_answer__`` of an application gives: an answer without waiting, scope, messages or task.
+
+    Attributes:
+        content: all of it, where there is no *file*; else the answer has to be run as an application.
+        encoded: for what the connection makes of the fields.
+    """
+
+    status: int
+    fields: Fields
+    content: bytes
+    encoded: object
+
+    @property
+    def file(self) -> object | None: ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class Service:
@@ -91,6 +100,9 @@ class Service:
         self.access = access
         self.clock = clock or time.monotonic  # uvloop's own clock has milliseconds only
         self.spawn = spawn or task_spawner(loop)
+        # A private way for the files that this server serves (docs/design.md); other applications have none.
+        self.immediate: Callable[..., ReadyAnswer | None] | None = getattr(app, "__immediate_answer__", None)
+        self._stops: Callable[[], None] | None = getattr(app, "__server_stops__", None)
         self.limits = Limits(
             request_line=config.limit_request_line,
             field=config.limit_request_field_size,
@@ -116,6 +128,23 @@ class Service:
         self._server = b"server: miniasgi\r\n" if config.server_header and b"server" not in names else b""
         self._has_date = config.date_header and b"date" not in names
         self.tick()
+
+    def immediate_answer(self, head: RequestHead) -> ReadyAnswer | None:
+        """The application's answer, where it has one without being called."""
+        if self.immediate is None:
+            return None
+        line = head.line
+        try:
+            return self.immediate(line.method, line.raw_path, line.query, head.fields, self.config.root_path)
+        except Exception:
+            # It is called after all, and if it fails again, that is an application's failure like any other.
+            logger.exception("%s: no immediate answer", line.log)
+            return None
+
+    def tell_stop(self) -> None:
+        """Let the application end responses that go on for as long as the client likes."""
+        if self._stops is not None:
+            self._stops()
 
     def tick(self) -> None:
         """Set the clock and the Date field (RFC 9110 §6.6.1)."""

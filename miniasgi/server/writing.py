@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from math import inf
 
 from ..asgi.exchange import Exchange
+from ..errors import ApplicationError
 from ..http1.response import (
     CONTINUE,
     STATUS_LINES,
@@ -25,13 +26,15 @@ from ..http1.response import (
     status_line,
     without_length,
 )
-from .sendfile import send_file
-from .service import Service
+from .sendfile import send_file, unacknowledged
+from .service import ReadyAnswer, Service
 
 __all__ = ["WritingHalf"]
 
 # 64 KiB: how much is joined before it is sent; a transport's own high-water mark.
 _JOIN_OCTETS = 64 * 1024
+# 4 KiB: content up to that is copied to stand behind its head, which costs less than to write two pieces at once.
+_COPY_OCTETS = 4 * 1024
 
 
 class WritingHalf(asyncio.Protocol):
@@ -76,7 +79,8 @@ class WritingHalf(asyncio.Protocol):
         self.corked = False
         #: Whether other requests wait that have come with this one, whose responses may be joined with its own.
         self.more_to_come = False
-        # Octets in the transport's buffer when the deadline was set: fewer later are progress.
+        # Octets in the transport's buffer, or for a file in the kernel's, when the deadline was set: fewer later are
+        # progress.
         self._mark = 0
         # Resolved by resume_writing and by the end of the connection; shared by all who wait.
         self._drained: asyncio.Future[None] | None = None
@@ -128,27 +132,36 @@ class WritingHalf(asyncio.Protocol):
         known = encode_fields(fields)
         if status == 204 and known.length is not None:
             known = encode_fields(without_length(fields))
+        self._send_whole(exchange, status, known, body)
+
+    def respond_at_once(self, exchange: Exchange, answer: ReadyAnswer) -> None:
+        """Send a whole response that was ready when it was asked for; its fields are encoded the first time only."""
+        known = answer.encoded
+        if not isinstance(known, ResponseFields):
+            known = answer.encoded = encode_fields(answer.fields)
+        self._send_whole(exchange, answer.status, known, answer.content)
+
+    def _send_whole(self, exchange: Exchange, status: int, known: ResponseFields, body: bytes) -> None:
         head = exchange.head
         framing, content = frame_whole(head, status, known, body)
-        # One write for head and content: two would be two packets, and two calls of the kernel.
-        octets = b"".join(
-            (
-                STATUS_LINES.get(status) or status_line(status),
-                self.service.defaults if known.plain else self.service.defaults_beside(known),
-                known.encoded,
-                framing,
-                head.keep_alive if self.persists and not known.close else self._persistence(exchange, known),
-                b"\r\n",
-                content,
-            )
+        first = (
+            STATUS_LINES.get(status) or status_line(status),
+            self.service.defaults if known.plain else self.service.defaults_beside(known),
+            known.encoded,
+            framing,
+            head.keep_alive if self.persists and not known.close else self._persistence(exchange, known),
+            b"\r\n",
         )
         exchange.status = status
         exchange.octets = len(content)
         exchange.complete()
+        # One write for head and content: two would be two packets, and two calls of the kernel.
         if self._pending or self.more_to_come:
-            self.write(octets)
+            self.write(b"".join((*first, content)))
+        elif len(content) < _COPY_OCTETS:
+            self.transport.write(b"".join((*first, content)))
         else:
-            self.transport.write(octets)
+            self.transport.writelines((b"".join(first), content))
         self.finished(exchange)
 
     def start_response(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
@@ -179,9 +192,12 @@ class WritingHalf(asyncio.Protocol):
     async def write_file(self, exchange: Exchange, file: int, offset: int, count: int) -> None:
         if not count or isinstance(self._body, NoBodyWriter):
             return
-        self.write(self._body.announce(count))
-        self.flush()
-        await send_file(self, file, offset, count)
+        announcement = self._body.announce(count)
+        if announcement:
+            self.write(announcement)
+        # What is pending leaves with the file, in one packet if it can.
+        pending, self._pending, self._pending_octets = self._pending, [], 0
+        await send_file(self, b"".join(pending), file, offset, count)
         exchange.octets += count
         if self._body.after:
             self.write(self._body.after)
@@ -229,10 +245,14 @@ class WritingHalf(asyncio.Protocol):
                 drained.set_result(None)
 
     def await_socket(self) -> asyncio.Future[None]:
-        self._mark = 0
-        self.write_deadline = self.service.now + self.service.config.timeout_write
+        if self._socket_wait is not None:
+            raise ApplicationError("a file sent, expected none while another is being sent")
         self._socket_wait = self.loop.create_future()
         return self._socket_wait
+
+    def socket_took(self) -> None:
+        self._mark = unacknowledged(self.transport)
+        self.write_deadline = self.service.now + self.service.config.timeout_write
 
     def socket_ready(self) -> None:
         self._socket_wait = None
@@ -248,7 +268,9 @@ class WritingHalf(asyncio.Protocol):
 
     def check_write_progress(self) -> bool:
         """Whether a client whose write deadline has passed has taken anything since; sets the next deadline."""
-        size = self.transport.get_write_buffer_size()
+        transport = self.transport
+        # A socket takes no more of a file before a third of its buffer is free, for which a client may need minutes.
+        size = transport.get_write_buffer_size() if self._socket_wait is None else unacknowledged(transport)
         progress = size < self._mark
         self._mark = size
         self.write_deadline = self.service.now + self.service.config.timeout_write

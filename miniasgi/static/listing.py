@@ -16,7 +16,17 @@ from urllib.parse import unquote_to_bytes
 
 from .listing_page import CONTENT_SECURITY_POLICY, href, page, timestamp
 
-__all__ = ["CONTENT_SECURITY_POLICY", "Entry", "Listing", "Order", "choose_format", "html", "json", "scan"]
+__all__ = [
+    "CONTENT_SECURITY_POLICY",
+    "Entry",
+    "Listing",
+    "Order",
+    "choose_format",
+    "html",
+    "json",
+    "scan",
+    "weigh_formats",
+]
 
 # What one query or field is split into at most: more than any browser sends.
 _MOST_PARAMETERS = 16
@@ -164,16 +174,21 @@ def choose_format(accept: bytes | None, formats: Sequence[str]) -> str:
 
     It is also the first if the client accepts none of them, as RFC 9110 §12.5.1 allows.
     """
+    weights = weigh_formats(accept)
+    return max(formats, key=weights.__getitem__)
+
+
+def weigh_formats(accept: bytes | None) -> dict[str, float]:
+    """How much the client likes "html" and "json": from 0, not at all, to 1 (RFC 9110 §12.4.2)."""
     if accept is None:
-        return formats[0]
+        return dict.fromkeys(_MEDIA_RANGES, 1.0)
     weights: dict[bytes, float] = {}
     for member in accept.split(b",", _MOST_MEDIA_RANGES)[:_MOST_MEDIA_RANGES]:
         media_range, *parameters = (part.strip(b" \t").lower() for part in member.split(b";"))
         weight = next((part[2:] for part in parameters if part.startswith(b"q=")), b"1")
         if _WEIGHT.match(weight):
             weights[media_range] = max(float(weight), weights.get(media_range, 0.0))
-
-    def weigh(name: str) -> float:
-        return next((weights[each] for each in reversed(_MEDIA_RANGES[name]) if each in weights), 0.0)
-
-    return max(formats, key=weigh)
+    return {
+        name: next((weights[each] for each in reversed(ranges) if each in weights), 0.0)
+        for name, ranges in _MEDIA_RANGES.items()
+    }

@@ -12,12 +12,15 @@ from types import FrameType
 from typing import NoReturn
 
 from . import chart, machine, report
+from .comparison import Comparison
 from .idle import first_answer, idle_memory, median_or_none
 from .load import has_wrk
-from .measure import Bench, Comparison, Plan
+from .measure import Bench, Plan
 from .process import CLIENT_CORE, SERVER_CORE, raise_descriptor_limit
-from .servers import FLOOR, ServerSpec, choose
+from .server import ServerSpec
+from .servers import always_measured, choose
 from .targets import targets_text
+from .workload import Family, Workload
 from .workloads import HELLO, WORKLOADS
 
 MEMORY, STARTUP, CONNECTIONS = "memory", "startup", "connections"
@@ -35,7 +38,7 @@ def main() -> int:
     if not use_wrk and not options.short:
         print("wrk is missing: install it (Debian: apt install wrk), or measure nothing with --short", file=sys.stderr)
         return 2
-    plan = Plan(options.rounds, options.seconds, 0 if options.short else 0.5, use_wrk)
+    plan = Plan(options.rounds, options.seconds, use_wrk, options.short)
     bench = Bench(specs, plan)
     about = machine.describe()
     print(_heading(about, plan))
@@ -43,12 +46,13 @@ def main() -> int:
     comparisons = _compare(bench, wanted)
     results: dict[str, object] = {"machine": about, "plan": dataclasses.asdict(plan)}
     results["workloads"] = {comparison.workload.name: comparison.as_dict() for comparison in comparisons}
-    if CONNECTIONS in wanted:
-        results[CONNECTIONS] = _measure_connections(bench, options.short)
-    if MEMORY in wanted:
-        results[MEMORY] = _measure_memory(bench, 50 if options.short else min(5000, limit - 500))
-    if STARTUP in wanted:
-        results[STARTUP] = _measure_startup(bench, 1 if options.short else 7)
+    if bench.specs_of(Family.APPLICATION):
+        if CONNECTIONS in wanted:
+            results[CONNECTIONS] = _measure_connections(bench, options.short)
+        if MEMORY in wanted:
+            results[MEMORY] = _measure_memory(bench, 50 if options.short else min(5000, limit - 500))
+        if STARTUP in wanted:
+            results[STARTUP] = _measure_startup(bench, 1 if options.short else 7)
     if not options.short:
         print(f"\n{targets_text(results)}")
     return _finish(bench, results, options)
@@ -59,7 +63,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
         description="Measures ASGI servers side by side: CPU per request, speed, memory, time to start.",
-        epilog="The floor is always measured. Names may be globs, separated by commas.",
+        epilog="The floor, and nginx for files, are always measured. Names may be globs, separated by commas.",
     )
     parser.add_argument("--servers", help="which servers (all; with --short only miniasgi)")
     parser.add_argument("--workloads", default="*", help=f"which of {', '.join(names)} (all)")
@@ -67,11 +71,12 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="length of one run (2)")
     parser.add_argument("--short", action="store_true", help="check in a moment that all answer rightly; judge no time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a chart")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a chart of the applications")
+    parser.add_argument("--static-svg", type=Path, metavar="FILE", help="draw a chart of the files")
     options = parser.parse_args()
     options.servers = options.servers or ("miniasgi-*" if options.short else "*")
     options.rounds = options.rounds or (1 if options.short else 5)
-    options.seconds = options.seconds or (0.3 if options.short else 2.0)
+    options.seconds = options.seconds or (0.15 if options.short else 2.0)
     try:
         choose(options.servers)
         _wanted(options.workloads)
@@ -112,16 +117,29 @@ def _heading(about: dict[str, object], plan: Plan) -> str:
 
 def _compare(bench: Bench, wanted: set[str]) -> list[Comparison]:
     comparisons = []
+    for group in _groups(bench, wanted):
+        for comparison in bench.compare(group):
+            print(f"\n{report.comparison_text(comparison)}", flush=True)
+            for spec in bench.specs_of(comparison.workload.family):
+                if reason := spec.cannot.get(comparison.workload.name):
+                    print(f"without {spec.name}: {reason}")
+            comparisons.append(comparison)
+    return comparisons
+
+
+def _groups(bench: Bench, wanted: set[str]) -> list[list[Workload]]:
+    """The workloads that are measured with the same processes: each by itself, but in a short run all with files."""
+    groups: list[list[Workload]] = []
     for workload in WORKLOADS:
-        if workload.name not in wanted:
+        if workload.name not in wanted or not bench.specs_of(workload.family):
             continue
         if workload.is_missing():
             print(f"\nskipped: {workload.name}, which needs {workload.requires}")
-            continue
-        comparison = bench.compare([workload])[0]
-        print(f"\n{report.comparison_text(comparison)}", flush=True)
-        comparisons.append(comparison)
-    return comparisons
+        elif bench.plan.is_short and groups and groups[-1][0].family == workload.family == Family.STATIC:
+            groups[-1].append(workload)
+        else:
+            groups.append([workload])
+    return groups
 
 
 def _measure_connections(bench: Bench, is_short: bool) -> dict[str, object]:
@@ -133,7 +151,7 @@ def _measure_connections(bench: Bench, is_short: bool) -> dict[str, object]:
 
 
 def _measure_memory(bench: Bench, connections: int) -> dict[str, object]:
-    octets = idle_memory(bench.specs, connections, bench.failures)
+    octets = idle_memory(bench.specs_of(Family.APPLICATION), connections, bench.failures)
     kibibytes: dict[str, float | None] = {server: value / 1024 for server, value in octets.items()}
     title = f"memory, {connections} idle connections"
     print(f"\n{report.values_text(title, 'KiB each', kibibytes, 2)}", flush=True)
@@ -141,7 +159,7 @@ def _measure_memory(bench: Bench, connections: int) -> dict[str, object]:
 
 
 def _measure_startup(bench: Bench, repetitions: int) -> dict[str, object]:
-    seconds = first_answer(bench.specs, repetitions, bench.failures)
+    seconds = first_answer(bench.specs_of(Family.APPLICATION), repetitions, bench.failures)
     medians = {server: median_or_none(values) for server, values in seconds.items()}
     milliseconds = {server: value and value * 1000 for server, value in medians.items()}
     print(f"\n{report.values_text('from start to the first answer', 'ms', milliseconds, 0)}", flush=True)
@@ -157,13 +175,15 @@ def _finish(bench: Bench, results: dict[str, object], options: argparse.Namespac
         options.json.write_text(json.dumps(results, indent=1) + "\n")
     if options.svg:
         options.svg.write_text(chart.draw(results))
+    if options.static_svg:
+        options.static_svg.write_text(chart.draw(results, Family.STATIC))
     for note in notes:
         print(f"\nnote: {note}")
     for failure in bench.failures:
         print(f"\nFAILED: {failure}")
-    measured = {spec.name for spec in bench.specs} - {FLOOR}
+    measured = {spec.name for spec in bench.specs} - {always_measured(family) for family in Family}
     if not measured:
-        print("\nFAILED: no server but the floor is installed")
+        print("\nFAILED: nothing is installed but what servers are compared with")
         return 2
     if bench.failures:
         print(f"\n{len(bench.failures)} failures: these results are not to be trusted")

@@ -12,7 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import cast
 
-from .workloads import WORKLOADS, FloorRule, Workload
+from .workload import FloorRule, Workload
+from .workloads import APPLICATION_WORKLOADS
 
 
 def constant_answer(workload: Workload) -> bytes:
@@ -21,7 +22,7 @@ def constant_answer(workload: Workload) -> bytes:
         "HTTP/1.1 200 OK\r\nserver: floor\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
         f"content-type: {workload.content_type}\r\n"
     ).encode()
-    content = workload.content
+    content = workload.exchanges("")[0].content
     if not workload.is_chunked:
         return head + b"content-length: %d\r\n\r\n" % len(content) + content
     pieces = [content[start : start + 1024] for start in range(0, len(content), 1024)]
@@ -105,9 +106,9 @@ def main() -> None:
     """Serve the named workload's constant answer."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.floor", description=__doc__.split("\n")[0])
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--workload", default="hello", choices=[workload.name for workload in WORKLOADS])
+    parser.add_argument("--workload", default="hello", choices=[workload.name for workload in APPLICATION_WORKLOADS])
     options = parser.parse_args()
-    workload = next(workload for workload in WORKLOADS if workload.name == options.workload)
+    workload = next(workload for workload in APPLICATION_WORKLOADS if workload.name == options.workload)
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(workload, options.port))
 

@@ -10,7 +10,7 @@ from .cpu import process_trees, resident_octets
 from .measure import progress
 from .probe import Client, WrongAnswer
 from .process import ServerProcess, running
-from .servers import ServerSpec
+from .server import ServerSpec
 from .workloads import HELLO
 
 # Before the first reading, so that what the server allocates once is not counted as a connection's.
@@ -28,7 +28,7 @@ def idle_memory(specs: list[ServerSpec], connections: int, failures: list[str]) 
     grown: dict[str, float] = {}
     for spec in specs:
         progress(f"memory: {spec.name}")
-        with running([spec], HELLO, failures) as servers:
+        with running([spec], [HELLO], failures) as servers:
             for server in servers:
                 try:
                     grown[spec.name] = _grown_by(server, connections) / connections
@@ -58,24 +58,24 @@ def median_or_none(values: list[float]) -> float | None:
 
 
 def _grown_by(server: ServerProcess, connections: int) -> int:
-    write = HELLO.writes()[0]
+    exchange = HELLO.exchanges("")[0]
     with contextlib.ExitStack() as stack:
         for client in [stack.enter_context(Client(server.port)) for _ in range(WARM_UP_CONNECTIONS)]:
             for _ in range(WARM_UP_REQUESTS):
-                client.check(write, HELLO)
+                client.check(exchange)
     time.sleep(SETTLE_SECONDS)
     before = _resident(server)
     with contextlib.ExitStack() as stack:
         clients = []
         for _ in range(connections):
             client = stack.enter_context(Client(server.port))
-            client.check(write, HELLO)
+            client.check(exchange)
             clients.append(client)
         time.sleep(SETTLE_SECONDS)
         grown = _resident(server) - before
         # Still open? A connection that the server closed would have been counted as cheap.
         for client in (clients[0], clients[-1]):
-            client.check(write, HELLO)
+            client.check(exchange)
     return grown
 
 
@@ -87,7 +87,7 @@ def _time_first_answer(spec: ServerSpec, failures: list[str]) -> float | None:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         server = ServerProcess(spec, HELLO, Path(folder))
         try:
-            return server.wait_until_ready(HELLO)
+            return server.wait_until_ready()
         except WrongAnswer as error:
             failures.append(f"first answer, {spec.name}: {error}")
             return None

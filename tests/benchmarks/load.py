@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .probe import Client
 from .process import CLIENT_CORE
-from .workloads import Workload
+from .script import Script
 
 REPLAY = Path(__file__).with_name("replay.lua")
 
@@ -37,23 +37,16 @@ def has_wrk() -> bool:
     return shutil.which("wrk") is not None
 
 
-def write_replay(workload: Workload, path: Path) -> None:
-    """Write the workload's writes as replay.lua reads them."""
-    with path.open("wb") as file:
-        for write in workload.writes():
-            file.write(b"%d\n%b" % (len(write), write))
-
-
-def run_wrk(port: int, workload: Workload, replay: Path, seconds: float) -> LoadResult:
+def run_wrk(port: int, script: Script, seconds: float) -> LoadResult:
     """Run wrk with one thread for that long.
 
     Raises:
         LoadFailed: wrk counted an error, or failed itself.
     """
     # wrk knows whole seconds only; an interrupt ends it earlier, with its report.
-    command = ["wrk", "--threads", "1", "--connections", str(workload.connections), "--latency"]
+    command = ["wrk", "--threads", "1", "--connections", str(script.connections), "--latency"]
     command += ["--duration", f"{math.ceil(seconds)}s", "--script", str(REPLAY)]
-    command += [f"http://127.0.0.1:{port}/", "--", str(replay)]
+    command += [f"http://127.0.0.1:{port}/", "--", str(script.replay)]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -94,20 +87,21 @@ def parse_wrk(output: str) -> LoadResult:
     return LoadResult(report["requests"], report["microseconds"] / 1e6, int(report["octets"]), p99)
 
 
-def run_builtin(port: int, workload: Workload, seconds: float) -> LoadResult:
+def run_builtin(port: int, script: Script, seconds: float) -> LoadResult:
     """Send on a few connections in turn for that long, checking every answer whole.
 
     Raises:
-        WrongAnswer: an answer was not the workload's.
+        WrongAnswer: an answer was not the right one.
     """
-    writes, turn, requests = workload.writes(), 0, 0
+    turn, requests = 0, 0
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(Client(port)) for _ in range(min(workload.connections, 8))]
+        clients = [stack.enter_context(Client(port)) for _ in range(min(script.connections, 8))]
         started = time.perf_counter()
         while time.perf_counter() - started < seconds:
             for client in clients:
-                client.check(writes[turn % len(writes)], workload)
+                exchange = script.exchanges[turn % len(script.exchanges)]
+                client.check(exchange)
                 turn += 1
-                requests += workload.requests_per_write
+                requests += exchange.requests
         elapsed = time.perf_counter() - started
         return LoadResult(requests, elapsed, sum(client.octets_read for client in clients), None)

@@ -8,7 +8,12 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("miniasgi", "uvicorn", "granian", "gunicorn", "hypercorn", "uvloop", "httptools", "h11", "starlette")
+from .server import find_program
+
+PACKAGES = (
+    *("miniasgi", "uvicorn", "granian", "gunicorn", "hypercorn"),
+    *("uvloop", "httptools", "h11", "starlette", "servestatic"),
+)
 
 
 def describe() -> dict[str, object]:
@@ -20,7 +25,7 @@ def describe() -> dict[str, object]:
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "wrk": _wrk_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": _versions(),
         "load_average_at_start": os.getloadavg()[0],
     }
 
@@ -33,6 +38,11 @@ def cpu_model() -> str:
         lines = []
     models = (line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model")))
     return next(models, platform.machine())
+
+
+def _versions() -> dict[str, str]:
+    installed = {name: _version(name) for name in PACKAGES} | {"nginx": _nginx_version()}
+    return {name: found for name, found in installed.items() if found}
 
 
 def _version(package: str) -> str | None:
@@ -48,3 +58,10 @@ def _wrk_version() -> str | None:
     # wrk has no option that ends well after printing its version.
     output = subprocess.run(["wrk", "--version"], capture_output=True, text=True, check=False).stdout
     return output.partition("[")[0].removeprefix("wrk").strip()
+
+
+def _nginx_version() -> str | None:
+    if not (program := find_program("nginx")):
+        return None
+    output = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stderr
+    return output.strip().rpartition("/")[2] or None

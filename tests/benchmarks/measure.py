@@ -4,21 +4,22 @@ Interleaving is what makes ratios trustworthy on a machine that has other work: 
 server's run disturbs its neighbours' runs of the same round.
 """
 
-import dataclasses
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from .comparison import Comparison, Run
 from .cpu import ProcessEnded, process_trees, read_cpu, spent_nanoseconds
-from .load import LoadFailed, LoadResult, run_builtin, run_wrk, write_replay
+from .load import LoadFailed, LoadResult, run_builtin, run_wrk
 from .probe import WrongAnswer, probe
 from .process import LOG_FLUSH_SECONDS, ServerProcess, running
-from .servers import FLOOR, UVICORN, ServerSpec
-from .workloads import Workload
+from .script import Script, prepare
+from .server import ServerSpec
+from .servers import FLOOR
+from .workload import Family, Workload
 
 # A server that does nothing may use this much of a core before it is told.
 IDLE_SHARE = 0.01
@@ -27,6 +28,9 @@ SETTLE_SECONDS = 0.05
 # How long a server may still work on a load that has ended before the next server's turn.
 QUIET_SECONDS = 3.0
 
+# By the names of servers.
+Scripts = Mapping[str, Script]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -34,63 +38,16 @@ class Plan:
 
     rounds: int
     seconds: float
-    warm_up_seconds: float
     use_wrk: bool
+    is_short: bool = False  # only to see whether all answer rightly
 
+    def seconds_of(self, workload: Workload) -> float:
+        """The length of one run."""
+        return self.seconds if self.is_short else max(self.seconds, workload.least_seconds)
 
-@dataclass(frozen=True)
-class Run:
-    """One server under load once."""
-
-    requests: int
-    seconds: float
-    cpu_microseconds: float  # per request, of the whole process tree
-    p99_seconds: float | None
-
-
-@dataclass
-class Comparison:
-    """All runs of one workload; a failed run is None."""
-
-    workload: Workload
-    rounds: list[dict[str, Run | None]] = field(default_factory=list)
-
-    def runs(self, server: str) -> list[Run]:
-        """The server's good runs."""
-        return [run for turns in self.rounds if (run := turns.get(server))]
-
-    def median(self, server: str, attribute: str) -> float | None:
-        """The median over the server's good runs of one attribute of Run."""
-        values = [value for run in self.runs(server) if (value := getattr(run, attribute)) is not None]
-        return statistics.median(values) if values else None
-
-    def requests_per_second(self, server: str) -> float | None:
-        """The median over the server's good runs."""
-        rates = [run.requests / run.seconds for run in self.runs(server)]
-        return statistics.median(rates) if rates else None
-
-    def times(self, server: str, other: str) -> float | None:
-        """How many times the other's CPU per request: the median of each round's ratio."""
-        ratios = [
-            mine.cpu_microseconds / theirs.cpu_microseconds
-            for turns in self.rounds
-            if (mine := turns.get(server)) and (theirs := turns.get(other))
-        ]
-        return statistics.median(ratios) if ratios else None
-
-    def as_dict(self) -> dict[str, object]:
-        """Everything, for JSON."""
-        return {
-            server: {
-                "cpu_microseconds_per_request": self.median(server, "cpu_microseconds"),
-                "times_floor": self.times(server, FLOOR),
-                "times_uvicorn": self.times(server, UVICORN),
-                "requests_per_second": self.requests_per_second(server),
-                "p99_seconds": self.median(server, "p99_seconds"),
-                "runs": [dataclasses.asdict(run) if (run := turns.get(server)) else None for turns in self.rounds],
-            }
-            for server in (self.rounds[0] if self.rounds else {})
-        }
+    def uses_wrk_for(self, workload: Workload) -> bool:
+        """Whether wrk makes the load; in too short a run it would see no answer's end."""
+        return self.use_wrk and self.seconds_of(workload) >= workload.least_seconds
 
 
 class Bench:
@@ -102,26 +59,44 @@ class Bench:
         self.failures: list[str] = []  # what makes the result worthless, in words
         self.idle_shares: dict[str, float] = {}  # of a core, by servers that should have used none
 
+    def specs_of(self, family: Family) -> list[ServerSpec]:
+        """The servers of one family."""
+        return [spec for spec in self.specs if spec.family == family]
+
     def compare(self, workloads: Sequence[Workload]) -> list[Comparison]:
-        """Measure workloads that differ only in what the client does."""
+        """Measure workloads that differ only in the files that there are, and in what the client does."""
         comparisons = [Comparison(workload) for workload in workloads]
-        with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
-            replay = Path(folder) / "replay"
-            write_replay(workloads[0], replay)
-            with running(self.specs, workloads[0], self.failures) as servers:
-                for server in servers:
-                    self._warm_up(server, workloads[0], replay)
-                for number in range(self.plan.rounds):
-                    for comparison in comparisons:
-                        comparison.rounds.append(self._round(number, servers, comparison.workload, replay))
-                if workloads[0].access_log:
-                    self._check_access_logs(servers, comparisons[0])
+        specs = [spec for spec in self.specs_of(workloads[0].family) if spec.can(workloads)]
+        with (
+            tempfile.TemporaryDirectory(prefix="benchmarks-") as folder,
+            running(specs, workloads, self.failures) as servers,
+        ):
+            scripts = [self._prepare(servers, workload, Path(folder)) for workload in workloads]
+            for server in servers:
+                self._warm_up(server, workloads[0], scripts[0])
+            for number in range(self.plan.rounds):
+                for comparison, script in zip(comparisons, scripts, strict=True):
+                    comparison.rounds.append(self._round(number, servers, comparison.workload, script))
+            if workloads[0].access_log:
+                self._check_access_logs(servers, comparisons[0])
         return comparisons
 
-    def _warm_up(self, server: ServerProcess, workload: Workload, replay: Path) -> None:
-        if self.plan.warm_up_seconds:
+    def _prepare(self, servers: list[ServerProcess], workload: Workload, folder: Path) -> Scripts:
+        scripts: dict[str, Script] = {}
+        for server in servers:
+            if not server.spec.can([workload]):
+                continue
+            replay = folder / f"{workload.name}-{server.spec.name}"
             try:
-                self._load(server, workload, replay, self.plan.warm_up_seconds)
+                scripts[server.spec.name] = prepare(server.port, server.spec.prefix, workload, replay)
+            except (WrongAnswer, OSError) as error:
+                self.failures.append(f"{workload.name}, {server.spec.name}: {error}{server.last_words()}")
+        return scripts
+
+    def _warm_up(self, server: ServerProcess, workload: Workload, scripts: Scripts) -> None:
+        if not self.plan.is_short and (script := scripts.get(server.spec.name)):
+            try:
+                _load(server, script, workload.warm_up_seconds, self.plan.use_wrk)
             except (LoadFailed, WrongAnswer, OSError) as error:
                 self.failures.append(f"{workload.name}, {server.spec.name}, warming up: {error}")
         if workload.access_log:
@@ -129,31 +104,33 @@ class Bench:
             server.take_log_lines()
 
     def _round(
-        self, number: int, servers: list[ServerProcess], workload: Workload, replay: Path
+        self, number: int, servers: list[ServerProcess], workload: Workload, scripts: Scripts
     ) -> dict[str, Run | None]:
+        measured = [server for server in servers if server.spec.name in scripts]
         # Each round begins with another server, so that none always follows the same one.
-        first = number % max(1, len(servers))
-        runs: dict[str, Run | None] = dict.fromkeys(server.spec.name for server in servers)
-        for server in servers[first:] + servers[:first]:
-            progress(f"{workload.name}, round {number + 1}: {server.spec.name}")
+        first = number % max(1, len(measured))
+        runs: dict[str, Run | None] = dict.fromkeys(server.spec.name for server in measured)
+        for server in measured[first:] + measured[:first]:
+            name = server.spec.name
+            progress(f"{workload.name}, round {number + 1}: {name}")
             try:
-                runs[server.spec.name] = self._run(server, servers, workload, replay)
+                runs[name] = self._run(server, servers, workload, scripts[name])
             except (LoadFailed, WrongAnswer, ProcessEnded, OSError) as error:
-                self.failures.append(f"{workload.name}, {server.spec.name}: {error}{server.last_words()}")
+                self.failures.append(f"{workload.name}, {name}: {error}{server.last_words()}")
         progress("")
         return runs
 
-    def _run(self, server: ServerProcess, servers: list[ServerProcess], workload: Workload, replay: Path) -> Run:
-        answer_octets = probe(server.port, workload)
+    def _run(self, server: ServerProcess, servers: list[ServerProcess], workload: Workload, script: Script) -> Run:
+        answer_octets = probe(server.port, script.exchanges[0])
         trees = process_trees([each.pid for each in servers])
         before = {pid: read_cpu(tree) for pid, tree in trees.items()}
-        load = self._load(server, workload, replay, self.plan.seconds)
+        load = _load(server, script, self.plan.seconds_of(workload), self.plan.uses_wrk_for(workload))
         time.sleep(SETTLE_SECONDS)
         after = {pid: read_cpu(tree) for pid, tree in process_trees([each.pid for each in servers]).items()}
         _wait_until_quiet(server)
         if server.pid not in after or server.pid not in before:
             raise ProcessEnded("ended while being measured")
-        self._check_octets(load, answer_octets, workload)
+        _check_octets(load, answer_octets, script)
         for idle in servers:
             if idle is not server and idle.pid in before and idle.pid in after:
                 share = spent_nanoseconds(before[idle.pid], after[idle.pid]) / 1e9 / load.seconds
@@ -162,24 +139,8 @@ class Bench:
                     self.idle_shares[key] = max(share, self.idle_shares.get(key, 0))
         nanoseconds = spent_nanoseconds(before[server.pid], after[server.pid])
         # wrk's percentiles take a write for one request, and mean nothing where it was several.
-        p99 = load.p99_seconds if workload.requests_per_write == 1 else None
+        p99 = load.p99_seconds if script.requests_per_write == 1 else None
         return Run(load.requests, load.seconds, nanoseconds / 1000 / load.requests, p99)
-
-    def _load(self, server: ServerProcess, workload: Workload, replay: Path, seconds: float) -> LoadResult:
-        if self.plan.use_wrk:
-            return run_wrk(server.port, workload, replay, seconds)
-        return run_builtin(server.port, workload, seconds)
-
-    def _check_octets(self, load: LoadResult, answer_octets: float, workload: Workload) -> None:
-        """Refuse a run whose answers were not as long as the one that was checked whole.
-
-        Raises:
-            LoadFailed: they were not, beyond what connections were still receiving at the end.
-        """
-        expected = load.requests * answer_octets
-        allowed = 0.02 * expected + workload.connections * workload.requests_per_write * answer_octets
-        if abs(load.octets - expected) > allowed:
-            raise LoadFailed(f"{load.requests} answers took {load.octets} octets instead of {expected:.0f}")
 
     def _check_access_logs(self, servers: list[ServerProcess], comparison: Comparison) -> None:
         time.sleep(LOG_FLUSH_SECONDS)
@@ -189,6 +150,24 @@ class Bench:
             if name != FLOOR and lines < requests:
                 where = f"{comparison.workload.name}, {name}"
                 self.failures.append(f"{where}: {lines} access lines for {requests} requests")
+
+
+def _load(server: ServerProcess, script: Script, seconds: float, use_wrk: bool) -> LoadResult:
+    if use_wrk:
+        return run_wrk(server.port, script, seconds)
+    return run_builtin(server.port, script, seconds)
+
+
+def _check_octets(load: LoadResult, answer_octets: float, script: Script) -> None:
+    """Refuse a run whose answers were not as long as the one that was checked whole.
+
+    Raises:
+        LoadFailed: they were not, beyond what connections were still receiving at the end.
+    """
+    expected = load.requests * answer_octets
+    allowed = 0.02 * expected + script.connections * script.requests_per_write * answer_octets
+    if abs(load.octets - expected) > allowed:
+        raise LoadFailed(f"{load.requests} answers took {load.octets} octets instead of {expected:.0f}")
 
 
 def _wait_until_quiet(server: ServerProcess) -> None:

@@ -2,13 +2,16 @@
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from .workloads import Workload
+from .exchange import Exchange
+
+# To these a server may not add content, whatever their fields say (RFC 9112, section 6.3).
+STATUSES_WITHOUT_CONTENT = (204, 304)
 
 
 class WrongAnswer(Exception):
-    """The server answered something else than the workload's application says."""
+    """The server answered something else than is right."""
 
 
 class Client:
@@ -25,39 +28,42 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def check(self, write: bytes, workload: Workload) -> None:
-        """Send one write of the workload and check every answer to it.
+    def check(self, exchange: Exchange) -> Mapping[bytes, bytes]:
+        """Send one write and check every answer to it; return the last one's fields, by their names in lower case.
 
         Raises:
-            WrongAnswer: the status is not 200, the content differs, or more octets came than belong to it.
+            WrongAnswer: the status or the content is another, or more octets came than belong to it.
         """
-        self.socket.sendall(write)
-        for _ in range(workload.requests_per_write):
-            self.check_answer(workload)
+        self.socket.sendall(exchange.write)
+        fields: Mapping[bytes, bytes] = {}
+        for _ in range(exchange.requests):
+            fields = self._check_answer(exchange)
         if self._buffer:
             raise WrongAnswer(f"{len(self._buffer)} octets after the last answer: {self._buffer[:80]!r}")
+        return fields
 
-    def check_answer(self, workload: Workload) -> None:
-        """Read one answer and compare it with the workload's."""
-        status, content = self.read_answer()
-        if status != 200:
-            raise WrongAnswer(f"status {status}, with the content {content[:200]!r}")
-        if content != workload.content:
-            found, expected = content[:80], workload.content[:80]
+    def _check_answer(self, exchange: Exchange) -> Mapping[bytes, bytes]:
+        status, fields, content = self._read_answer()
+        if status != exchange.status:
+            raise WrongAnswer(f"status {status} instead of {exchange.status}, with the content {content[:80]!r}")
+        if content != exchange.content:
+            found, expected = content[:80], exchange.content[:80]
             raise WrongAnswer(
-                f"{len(content)} octets of content, {found!r}…, instead of {len(workload.content)}, {expected!r}…"
+                f"{len(content)} octets of content, {found!r}…, instead of {len(exchange.content)}, {expected!r}…"
             )
+        return fields
 
-    def read_answer(self) -> tuple[int, bytes]:
-        """The status and the content of the next answer."""
+    def _read_answer(self) -> tuple[int, Mapping[bytes, bytes], bytes]:
         head = self._read_until(b"\r\n\r\n")
         status_line, *lines = head.split(b"\r\n")
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
         try:
             status = int(status_line.split()[1])
+            if status in STATUSES_WITHOUT_CONTENT:
+                return status, fields, b""
             if fields.get(b"transfer-encoding") == b"chunked":
-                return status, self._read_chunks()
-            return status, self._read_octets(int(fields[b"content-length"]))
+                return status, fields, self._read_chunks()
+            return status, fields, self._read_octets(int(fields[b"content-length"]))
         except (KeyError, IndexError, ValueError) as error:
             raise WrongAnswer(f"not understood: {head!r}") from error
 
@@ -71,35 +77,39 @@ class Client:
 
     def _read_until(self, end: bytes) -> bytes:
         while end not in self._buffer:
-            self._receive()
+            self._buffer += self._receive()
         found, _, self._buffer = self._buffer.partition(end)
         return found
 
     def _read_octets(self, count: int) -> bytes:
-        while len(self._buffer) < count:
-            self._receive()
-        found, self._buffer = self._buffer[:count], self._buffer[count:]
-        return found
+        pieces = [self._buffer]
+        missing = count - len(self._buffer)
+        while missing > 0:
+            pieces.append(self._receive())
+            missing -= len(pieces[-1])
+        received = b"".join(pieces)
+        self._buffer = received[count:]
+        return received[:count]
 
-    def _receive(self) -> None:
+    def _receive(self) -> bytes:
         try:
             data = self.socket.recv(1 << 18)
         except TimeoutError:
-            raise WrongAnswer(f"no complete answer in time; so far {self._buffer[:80]!r}") from None
+            raise WrongAnswer(f"no complete answer in time; last read {self._buffer[:80]!r}") from None
         if not data:
             raise WrongAnswer(f"connection closed within an answer, after {self._buffer[:80]!r}")
-        self._buffer += data
         self.octets_read += len(data)
+        return data
 
 
-def probe(port: int, workload: Workload) -> float:
-    """Check the answers to the workload's first write; return the octets of one answer, head included."""
+def probe(port: int, exchange: Exchange) -> float:
+    """Check the answers to one write; return the octets of one answer, head included."""
     with Client(port) as client:
-        client.check(workload.writes()[0], workload)
-        return client.octets_read / workload.requests_per_write
+        client.check(exchange)
+        return client.octets_read / exchange.requests
 
 
-def wait_for_answer(port: int, workload: Workload, deadline: float, has_ended: Callable[[], bool]) -> None:
+def wait_for_answer(port: int, exchange: Exchange, deadline: float, has_ended: Callable[[], bool]) -> None:
     """Ask until the server accepts and answers rightly.
 
     Raises:
@@ -108,7 +118,8 @@ def wait_for_answer(port: int, workload: Workload, deadline: float, has_ended: C
     while True:
         try:
             with Client(port, max(0.1, deadline - time.perf_counter())) as client:
-                return client.check(workload.writes()[0], workload)
+                client.check(exchange)
+                return
         except OSError as error:
             if has_ended():
                 raise WrongAnswer("it ended") from None

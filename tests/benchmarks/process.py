@@ -8,12 +8,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .probe import WrongAnswer, wait_for_answer
-from .servers import ServerSpec
-from .workloads import Workload
+from .server import SITE_VARIABLE, ServerSpec, Start, site_in
+from .workload import Workload
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 20.0
@@ -28,10 +28,10 @@ SERVER_CORE, CLIENT_CORE = _CORES[0], _CORES[-1]
 _DROPPED_PREFIXES = ("MINIASGI_", "UVICORN_", "GRANIAN_", "GUNICORN_", "HYPERCORN_", "WEB_CONCURRENCY", "PYTHON")
 
 
-def environment() -> dict[str, str]:
-    """The variables servers get: ours without what would configure them, and the checkout importable."""
+def environment(site: Path) -> dict[str, str]:
+    """The variables servers get: ours without what would configure them, the checkout importable, the site."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED_PREFIXES)}
-    return kept | {"PYTHONPATH": str(ROOT)}
+    return kept | {"PYTHONPATH": str(ROOT), SITE_VARIABLE: str(site)}
 
 
 def free_port() -> int:
@@ -54,15 +54,17 @@ class ServerProcess:
 
     def __init__(self, spec: ServerSpec, workload: Workload, folder: Path) -> None:
         self.spec = spec
+        self.workload = workload
         self.port = free_port()
+        start = Start(workload, self.port, folder)
         self._output = folder / f"{spec.name}-{self.port}.out"
         self._errors = folder / f"{spec.name}-{self.port}.err"
         with self._output.open("ab") as output, self._errors.open("ab") as errors:
             self.started = time.perf_counter()
             self.process = subprocess.Popen(
-                spec.command(workload, self.port),
+                spec.command(start),
                 cwd=ROOT,
-                env=environment(),
+                env=environment(start.site),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
@@ -75,14 +77,15 @@ class ServerProcess:
         """The root of the server's process tree."""
         return self.process.pid
 
-    def wait_until_ready(self, workload: Workload) -> float:
+    def wait_until_ready(self) -> float:
         """Return the seconds from the start to the first right answer.
 
         Raises:
             WrongAnswer: there was none; with the end of what the server wrote to standard error.
         """
+        exchange = self.workload.exchanges(self.spec.prefix)[0]
         try:
-            wait_for_answer(self.port, workload, self.started + START_SECONDS, lambda: self.process.poll() is not None)
+            wait_for_answer(self.port, exchange, self.started + START_SECONDS, lambda: self.process.poll() is not None)
         except WrongAnswer as error:
             raise WrongAnswer(f"no right answer: {error}{self.last_words()}") from None
         return time.perf_counter() - self.started
@@ -114,26 +117,40 @@ class ServerProcess:
         self.process.wait()
 
 
+def _write_files(workload: Workload, site: Path) -> None:
+    for name, content in workload.files().items():
+        path = site / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
 def _pin_to_server_core() -> None:
     os.sched_setaffinity(0, {SERVER_CORE})
 
 
 @contextlib.contextmanager
-def running(specs: list[ServerSpec], workload: Workload, failures: list[str]) -> Iterator[list[ServerProcess]]:
-    """The servers that started and answered rightly; the others are told in *failures*. All end with the block."""
+def running(
+    specs: list[ServerSpec], workloads: Sequence[Workload], failures: list[str]
+) -> Iterator[list[ServerProcess]]:
+    """The servers that started and answered rightly; the others are told in *failures*. All end with the block.
+
+    Each is started for the first of the workloads that it can do, and with the files of all of them.
+    """
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, contextlib.ExitStack() as stack:
+        for each in workloads:
+            _write_files(each, site_in(Path(folder)))
         servers: list[ServerProcess] = []
         for spec in specs:
-            server = ServerProcess(spec, workload, Path(folder))
+            server = ServerProcess(spec, spec.can(workloads)[0], Path(folder))
             stack.callback(server.stop)
             servers.append(server)
         ready: list[ServerProcess] = []
         for server in servers:
             try:
-                server.wait_until_ready(workload)
+                server.wait_until_ready()
                 ready.append(server)
             except WrongAnswer as error:
-                failures.append(f"{workload.name}, {server.spec.name}: {error}")
+                failures.append(f"{server.workload.name}, {server.spec.name}: {error}")
         yield ready
         # All are asked before the first is waited for.
         for server in servers:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from .measure import Comparison
-from .servers import FLOOR, UVICORN
+from .comparison import Comparison
+from .servers import REFERENCES, UVICORN
 
 Row = Sequence[str]
 
@@ -20,16 +20,16 @@ def table(header: Row, rows: Sequence[Row]) -> str:
 
 def comparison_text(comparison: Comparison) -> str:
     """One workload: a line for each server; the spread is how much the dearest run cost above the cheapest."""
-    header = ("server", "CPU µs/request", "× floor", "× uvicorn", "requests/s", "p99 ms", "runs", "spread")
+    ratios = (f"× {name}" for name in REFERENCES[comparison.workload.family])
+    header = ("server", "CPU µs/request", *ratios, "requests/s", "p99 ms", "runs", "spread")
     rows = []
-    for server in comparison.rounds[0] if comparison.rounds else ():
+    for server in comparison.servers():
         p99 = comparison.median(server, "p99_seconds")
         rows.append(
             (
                 server,
                 figure(comparison.median(server, "cpu_microseconds"), 2),
-                figure(comparison.times(server, FLOOR), 2),
-                figure(comparison.times(server, UVICORN), 2),
+                *(figure(ratio, 2) for ratio in comparison.ratios(server).values()),
                 figure(comparison.requests_per_second(server), 0),
                 figure(p99 and p99 * 1000, 2),
                 f"{len(comparison.runs(server))}/{len(comparison.rounds)}",
@@ -50,7 +50,7 @@ def flatness_text(comparisons: Sequence[Comparison]) -> str:
     counts = [comparison.workload.connections for comparison in comparisons]
     header = ["server", *(f"{count} connections" for count in counts), "most / least"]
     rows = []
-    for server in comparisons[0].rounds[0] if comparisons[0].rounds else ():
+    for server in comparisons[0].servers():
         medians = [comparison.median(server, "cpu_microseconds") for comparison in comparisons]
         known = [median for median in medians if median]
         spread = max(known) / min(known) if len(known) == len(medians) else None

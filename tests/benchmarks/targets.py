@@ -7,6 +7,7 @@ from typing import Any
 
 from .report import figure, table
 from .servers import FLOOR, UVICORN
+from .static_servers import MINIASGI_STATIC, NGINX
 
 # Stands for whichever of miniasgi's parsers costs least in that workload, on uvloop.
 FASTEST = "miniasgi"
@@ -43,6 +44,12 @@ TARGETS = (
     Target("starlette", GRANIAN, 1.0),
     Target("hello", "uvicorn-h11-uvloop", 0.75, "miniasgi-h11-uvloop"),
     Target("hello", "uvicorn-httptools-asyncio", 0.75, "miniasgi-handwritten-asyncio"),
+    Target("static-1k", NGINX, 1.6, MINIASGI_STATIC),
+    Target("static-16k", NGINX, 2.0, MINIASGI_STATIC),
+    Target("static-100k", NGINX, 1.4, MINIASGI_STATIC),
+    Target("static-10m", NGINX, 1.2, MINIASGI_STATIC),
+    Target("static-304", NGINX, 1.6, MINIASGI_STATIC),
+    Target("static-10k-files", NGINX, 2.5, MINIASGI_STATIC),
 )
 MEMORY_KIBIBYTES = 3.0
 FIRST_ANSWER_TIMES_UVICORN = 0.7

@@ -1,54 +1,37 @@
 """What is asked of the servers: which application, which requests, which content must come back."""
 
+import functools
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
-from importlib.util import find_spec
+from collections.abc import Sequence
 
 from . import apps
 from .browser import browser_requests
+from .exchange import Exchange, request
+from .static_workloads import STATIC_WORKLOADS
+from .workload import FloorRule, Workload
 
 PIPELINED_REQUESTS = 16
 
 
-class FloorRule(Enum):
-    """How the floor knows, without parsing, that a request has arrived."""
-
-    READ = "each read is one request"
-    BLANK_LINE = "each blank line ends one request"
-    OCTETS = "every request on a connection is as long as the first"
+def _hello(_prefix: str) -> Sequence[Exchange]:
+    return [Exchange(request("GET", "/"), apps.HELLO)]
 
 
-@dataclass(frozen=True)
-class Workload:
-    """One thing to measure."""
-
-    name: str
-    title: str
-    app: str  # module:attribute
-    # What a client writes, cycled through; each write holds `requests_per_write` requests.
-    writes: Callable[[], list[bytes]]
-    content: bytes  # of the right answer to each request
-    content_type: str = "text/plain"
-    requests_per_write: int = 1
-    is_chunked: bool = False
-    access_log: bool = False
-    floor_rule: FloorRule = FloorRule.READ
-    connections: int = 64
-    requires: str | None = None  # a package without which the application cannot run
-
-    def is_missing(self) -> bool:
-        """Whether the package that the application needs is not installed."""
-        return self.requires is not None and find_spec(self.requires) is None
+@functools.cache
+def _browser(_prefix: str) -> Sequence[Exchange]:
+    return [Exchange(write, apps.HELLO) for write in browser_requests()]
 
 
-def _hello() -> list[bytes]:
-    return [_request("GET", "/")]
+def _chunks(_prefix: str) -> Sequence[Exchange]:
+    return [Exchange(request("GET", "/"), apps.CHUNK * apps.CHUNK_COUNT)]
 
 
-def _pipelined() -> list[bytes]:
-    return [_request("GET", "/") * PIPELINED_REQUESTS]
+def _pipelined(_prefix: str) -> Sequence[Exchange]:
+    return [Exchange(request("GET", "/") * PIPELINED_REQUESTS, apps.HELLO, requests=PIPELINED_REQUESTS)]
+
+
+def _user(_prefix: str) -> Sequence[Exchange]:
+    return [Exchange(request("GET", "/users/1815"), b'{"id":1815,"name":"Ada","tags":["analyst","metaphysician"]}')]
 
 
 def _json_of(octets: int) -> bytes:
@@ -58,59 +41,42 @@ def _json_of(octets: int) -> bytes:
     return document[:-2] + b"x" * (octets - len(document)) + document[-2:]
 
 
-def _request(method: str, target: str, content: bytes | None = None) -> bytes:
-    lines = [f"{method} {target} HTTP/1.1", "Host: bench.example"]
-    if content is not None:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
-    return "\r\n".join([*lines, "", ""]).encode() + (content or b"")
-
-
 def _echo(name: str, size: str, octets: int) -> Workload:
     content = _json_of(octets)
     return Workload(
         name,
         f"JSON echo, {size}",
-        "tests.benchmarks.apps:echo",
-        lambda: [_request("POST", "/echo", content)],
-        content,
+        lambda _prefix: [Exchange(request("POST", "/echo", content=content), content)],
+        app="tests.benchmarks.apps:echo",
         content_type="application/json",
         floor_rule=FloorRule.OCTETS,
     )
 
 
-HELLO = Workload("hello", "hello, few fields", "tests.benchmarks.apps:hello", _hello, apps.HELLO)
+HELLO = Workload("hello", "hello, few fields", _hello)
 
-WORKLOADS: tuple[Workload, ...] = (
+APPLICATION_WORKLOADS: tuple[Workload, ...] = (
     HELLO,
-    Workload("access-log", "hello, access log on", "tests.benchmarks.apps:hello", _hello, apps.HELLO, access_log=True),
-    Workload("browser", "hello, 12 varied fields", "tests.benchmarks.apps:hello", browser_requests, apps.HELLO),
+    Workload("access-log", "hello, access log on", _hello, access_log=True),
+    Workload("browser", "hello, 12 varied fields", _browser),
     _echo("echo-1k", "1 KiB", 1024),
     _echo("echo-64k", "64 KiB", 64 * 1024),
     Workload(
         "chunks",
         "100 chunks of 1 KiB streamed",
-        "tests.benchmarks.apps:chunks",
-        _hello,
-        apps.CHUNK * apps.CHUNK_COUNT,
+        _chunks,
+        app="tests.benchmarks.apps:chunks",
         content_type="application/octet-stream",
         is_chunked=True,
     ),
-    Workload(
-        "pipelined",
-        f"{PIPELINED_REQUESTS} requests pipelined",
-        "tests.benchmarks.apps:hello",
-        _pipelined,
-        apps.HELLO,
-        requests_per_write=PIPELINED_REQUESTS,
-        floor_rule=FloorRule.BLANK_LINE,
-    ),
+    Workload("pipelined", f"{PIPELINED_REQUESTS} requests pipelined", _pipelined, floor_rule=FloorRule.BLANK_LINE),
     Workload(
         "starlette",
         "Starlette JSON",
-        "tests.benchmarks.starlette_app:app",
-        lambda: [_request("GET", "/users/1815")],
-        b'{"id":1815,"name":"Ada","tags":["analyst","metaphysician"]}',
+        _user,
+        app="tests.benchmarks.starlette_app:app",
         content_type="application/json",
         requires="starlette",
     ),
 )
+WORKLOADS: tuple[Workload, ...] = (*APPLICATION_WORKLOADS, *STATIC_WORKLOADS)

@@ -7,7 +7,10 @@ import logging
 import os
 import random
 import socket
+from collections.abc import Awaitable, Callable
+from math import inf
 from pathlib import Path
+from select import select
 from typing import Any
 
 import pytest
@@ -15,9 +18,12 @@ import pytest
 from miniasgi import Config, Server
 from miniasgi.errors import ApplicationError, ClientDisconnected
 from miniasgi.server import sendfile
+from miniasgi.server.connection import HttpConnection
+from miniasgi.server.sendfile import unacknowledged
 from miniasgi.testing import FakeTransport
 from miniasgi.types import App, Receive, Scope, Send
 from tests.server.apps import body, replies, start
+from tests.server.conftest import MakeWire
 from tests.support import MIB, Client, descriptors, fetch, run_on, until
 
 CONTENT = random.Random(1).randbytes(300_000)
@@ -200,6 +206,83 @@ def test_a_client_that_vanishes_in_mid_file_is_noticed(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+def stalled(loop_name: str, tmp_path: Path, then: Callable[[HttpConnection, socket.socket], Awaitable[None]]) -> None:
+    """Call *then* when a client that reads nothing has been sent what the kernel takes of a large file.
+
+    Afterwards the application must be told that its client has gone, and every descriptor be closed.
+    """
+    path = tmp_path / "large"
+    with path.open("wb") as large:
+        large.truncate(64 * MIB)
+    errors: list[BaseException] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await start(send)
+        try:
+            await send({"type": "http.response.pathsend", "path": str(path)})
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    async def main() -> None:
+        async with serving(app) as server:
+            before = descriptors()
+            loop = asyncio.get_running_loop()
+            client = socket.socket()
+            client.setblocking(False)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+            await loop.sock_connect(client, ("127.0.0.1", server.port))
+            await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            await until(lambda: server._service.connections)
+            (connection,) = server._service.connections
+            assert isinstance(connection, HttpConnection)
+            await until(lambda: connection.write_deadline != inf)
+            descriptor = connection.transport.get_extra_info("socket").fileno()
+            # Nothing more can be sent, and nothing has been taken from one look to the next.
+            await until(lambda: not select([], [descriptor], [], 0)[1] and not connection.check_write_progress())
+            await then(connection, client)
+            client.close()
+            await until(lambda: errors)
+            assert isinstance(errors[0], ClientDisconnected)
+            await until(lambda: not server._service.connections and descriptors() <= before)
+
+    run_on(loop_name, main())
+
+
+def test_a_client_that_takes_nothing_of_a_file_is_cut(loop_name: str, tmp_path: Path) -> None:
+    async def then(connection: HttpConnection, client: socket.socket) -> None:
+        connection.check_deadlines(connection.write_deadline - 0.1)
+        assert not connection.transport.is_closing()
+        connection.check_deadlines(connection.write_deadline)
+        assert connection.transport.is_closing()
+
+    stalled(loop_name, tmp_path, then)
+
+
+def test_a_client_that_takes_too_little_to_be_sent_more_is_not_cut(loop_name: str, tmp_path: Path) -> None:
+    async def then(connection: HttpConnection, client: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        waiting, deadline = unacknowledged(connection.transport), connection.write_deadline
+        taken = 0
+        while unacknowledged(connection.transport) >= waiting:
+            taken += len(await loop.sock_recv(client, 4096))
+        assert taken < MIB
+        connection.check_deadlines(deadline)
+        assert not connection.transport.is_closing()
+        assert connection.write_deadline >= deadline
+
+    stalled(loop_name, tmp_path, then)
+
+
+def test_two_files_at_a_time_are_the_applications_error(make_wire: MakeWire) -> None:
+    connection = make_wire(replies(START)).connection
+    waiter = connection.await_socket()
+    with pytest.raises(ApplicationError):
+        connection.await_socket()
+    connection.release_writers()
+    assert waiter.done()
+
+
 @pytest.mark.slow
 def test_a_large_file_reaches_a_slow_reader_whole_while_others_are_served(loop_name: str, tmp_path: Path) -> None:
     path = tmp_path / "large"
@@ -251,10 +334,13 @@ class Target:
         self.drains += 1
 
     def await_socket(self) -> asyncio.Future[None]:
-        raise AssertionError("only sendfile waits for the socket")
+        raise AssertionError("only sendfile and a disk are waited for so")
+
+    def socket_took(self) -> None:
+        raise AssertionError("only sendfile knows what a socket took")
 
     def socket_ready(self) -> None:
-        raise AssertionError("only sendfile waits for the socket")
+        raise AssertionError("nothing was waited for")
 
 
 async def send_by_reading(path: Path, offset: int, count: int, **changes: Any) -> Target:
@@ -263,13 +349,13 @@ async def send_by_reading(path: Path, offset: int, count: int, **changes: Any) -
     if changes.get("gone"):
         target.transport.close()
     with path.open("rb") as opened:
-        await sendfile.send_file(target, opened.fileno(), offset, count)
+        await sendfile.send_file(target, b"head,", opened.fileno(), offset, count)
     return target
 
 
 def test_a_transport_that_encrypts_gets_its_file_in_pieces(file: Path) -> None:
     target = run_on("asyncio", send_by_reading(file, 100, 299_900, write_paused=True))
-    assert target.fake.written == CONTENT[100:]
+    assert target.fake.written == b"head," + CONTENT[100:]
     assert target.drains == 2
 
 

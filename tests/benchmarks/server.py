@@ -1,0 +1,91 @@
+"""What a server is: its name, what it needs, its command line."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from .workload import Family, Workload
+
+# Of the directory with the files to serve, for what is not told it on its command line.
+SITE_VARIABLE = "BENCHMARKS_SITE"
+# Where Debian has servers, which is not on everybody's path.
+_MORE_PATHS = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a server is started for."""
+
+    workload: Workload
+    port: int
+    folder: Path  # for files of the server's own: there until it has ended
+
+    @property
+    def site(self) -> Path:
+        """The directory with the files to serve."""
+        return site_in(self.folder)
+
+
+@dataclass(frozen=True)
+class ServerSpec:
+    """A server as it is measured."""
+
+    name: str
+    requires: tuple[str, ...]  # importable modules
+    command: Callable[[Start], list[str]]  # may write a configuration into the folder
+    family: Family = Family.APPLICATION
+    program: str | None = None  # that it is, if it is not run by this Python
+    prefix: str = ""  # of the paths of files
+    cannot: Mapping[str, str] = field(default_factory=dict)  # names of workloads, and why not
+
+    def can(self, workloads: Sequence[Workload]) -> list[Workload]:
+        """Those of the workloads that it has an answer to."""
+        return [workload for workload in workloads if workload.name not in self.cannot]
+
+    def missing(self) -> list[str]:
+        """What it requires and this Python, or this machine, does not have."""
+        missing = [name for name in self.requires if not _is_importable(name)]
+        if self.program and not find_program(self.program):
+            missing.append(self.program)
+        return missing
+
+
+def site_in(folder: Path) -> Path:
+    """Where the files to serve are, in the folder of a group of servers."""
+    return folder / "site"
+
+
+def find_program(name: str) -> str | None:
+    """The path of an installed program."""
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), _MORE_PATHS]))
+
+
+def module(name: str, *arguments: str) -> list[str]:
+    """The command that runs a module with this Python."""
+    return [sys.executable, "-m", name, *arguments]
+
+
+def uvicorn_command(app: str, start: Start, http: str, loop: str, *options: str) -> list[str]:
+    """The command that runs an application on uvicorn."""
+    access_log = "--access-log" if start.workload.access_log else "--no-access-log"
+    common = ["--port", str(start.port), "--http", http, "--loop", loop, access_log]
+    return module("uvicorn", app, *common, "--timeout-keep-alive", "75", "--no-proxy-headers", *options)
+
+
+def granian_command(start: Start, *options: str) -> list[str]:
+    """The command that runs the workload's application on granian."""
+    common = ["--interface", "asgi", "--workers", "1", "--loop", "uvloop", "--port", str(start.port)]
+    common += ["--backlog", "4096", "--backpressure", "8192"]
+    common += ["--access-log"] if start.workload.access_log else ["--no-log"]
+    return module("granian", *common, *options, start.workload.app)
+
+
+def _is_importable(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False

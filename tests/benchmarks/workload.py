@@ -1,0 +1,56 @@
+"""What a workload is: something to ask of every server of one family."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from importlib.util import find_spec
+
+from .exchange import Exchange
+
+
+class Family(Enum):
+    """What a server is told to serve; servers of different families are not compared."""
+
+    APPLICATION = "an ASGI application"
+    STATIC = "the files of a directory"
+
+
+class FloorRule(Enum):
+    """How the floor knows, without parsing, that a request has arrived."""
+
+    READ = "each read is one request"
+    BLANK_LINE = "each blank line ends one request"
+    OCTETS = "every request on a connection is as long as the first"
+
+
+def no_files() -> Mapping[str, bytes]:
+    """Of an application: nothing."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One thing to measure."""
+
+    name: str
+    title: str
+    # What a client writes, cycled through, to a server that has the files under this prefix.
+    exchanges: Callable[[str], Sequence[Exchange]]
+    family: Family = Family.APPLICATION
+    app: str = "tests.benchmarks.apps:hello"  # module:attribute
+    files: Callable[[], Mapping[str, bytes]] = no_files  # to be served, by their paths
+    # Each request is sent once as it is, and then always with the ETag that this server gave: the answer is 304.
+    is_conditional: bool = False
+    access_log: bool = False
+    connections: int = 64
+    least_seconds: float = 0.0  # of one run, for the long answers that are under way at its end to weigh little
+    warm_up_seconds: float = 0.5  # of load on each server before anything is measured
+    requires: str | None = None  # a package without which the application cannot run
+    # Of the floor's answer to an application's requests:
+    content_type: str = "text/plain"
+    is_chunked: bool = False
+    floor_rule: FloorRule = FloorRule.READ
+
+    def is_missing(self) -> bool:
+        """Whether the package that the application needs is not installed."""
+        return self.requires is not None and find_spec(self.requires) is None
