@@ -91,6 +91,15 @@ class Memory:
             while self.octets > self._most_octets or len(self._known) > _MOST_ENTRIES:
                 self._drop(next(iter(self._known)))
 
+    def renew(self, path: bytes, known: Known) -> None:
+        """What the path has led to is what it leads to now as well."""
+        with self._lock:
+            # Another thread may have put something else there, or let it go.
+            if self._known.get(path) is known:
+                del self._known[path]
+                self._known[path] = known
+                known.until = self._clock() + FRESH_SECONDS
+
     def forget(self, path: bytes) -> None:
         """The path leads to no file any more, for the next second at least."""
         with self._lock:

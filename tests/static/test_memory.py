@@ -218,3 +218,29 @@ def test_a_coding_that_was_not_asked_for_before_is_not_known(known: type[Known])
     assert file.chosen([(b"accept-encoding", b"gzip")]) is None
     assert file.chosen([]) is file.representations["identity"]
     assert Known({"identity": 1}, {}).chosen([]) is None
+
+
+def test_what_is_looked_at_again_is_fresh_and_goes_last(clock: Clock, known: type[Known]) -> None:
+    memory = Memory(2 * (ENTRY + 10), clock)
+    first = known(identity=5)
+    memory.keep(b"/a", first)
+    memory.keep(b"/b", known(identity=5))
+    octets = memory.octets
+    clock.now += 1.5
+    assert memory.fresh(b"/a") is None
+    memory.renew(b"/a", first)
+    assert memory.fresh(b"/a") is first
+    assert memory.octets == octets
+    memory.keep(b"/c", known(identity=5))
+    assert remembered(memory, b"/a", b"/b", b"/c") == [b"/a", b"/c"]
+
+
+def test_what_has_been_put_there_meanwhile_stays(clock: Clock, known: type[Known]) -> None:
+    memory = Memory(10_000, clock)
+    before, after = known(identity=5), known(identity=6)
+    memory.keep(b"/a", before)
+    memory.keep(b"/a", after)
+    clock.now += 1.5
+    memory.renew(b"/a", before)
+    assert memory.last(b"/a") is after
+    assert memory.fresh(b"/a") is None
