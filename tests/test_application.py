@@ -141,7 +141,7 @@ def test_without_an_application_and_folders_there_is_nothing_to_serve() -> None:
 def test_a_hash_that_is_none_is_refused_without_being_shown(folder: Path) -> None:
     config = Config(static=(str(folder),), basic_auth=(("ada", "my-password"),))
     assert refusal(None, config) == (
-        "static files: the hash of user 'ada' is not one, expected the output of `miniasgi --hash-password`"
+        "static files: basic_auth: the hash of user 'ada' is not one, expected the output of `miniasgi --hash-password`"
         " (a password itself is not accepted)"
     )
 

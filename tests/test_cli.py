@@ -6,6 +6,7 @@ import getpass
 import io
 import os
 import re
+import socket
 import subprocess
 import sys
 from importlib import metadata
@@ -513,6 +514,16 @@ def test_the_module_runs_under_the_name_it_was_called_by(tmp_path: Path) -> None
     done = run("-m", "miniasgi", "--help", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: python -m miniasgi APP [options]\n")
+
+
+@pytest.mark.slow
+def test_what_is_said_of_folders_stands_in_the_log_like_everything_else(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run("-m", "miniasgi", "--static", ".", "--spa", "--port", port, cwd=tmp_path)
+    warning, error = done.stderr.splitlines()
+    assert warning[20:] == "warning .: there is no file index.html yet, which is to be served"
+    assert error == f"miniasgi: cannot listen on 127.0.0.1:{port}: Address already in use"
 
 
 def test_the_process_ends_with_the_status_of_a_bad_option(tmp_path: Path) -> None:

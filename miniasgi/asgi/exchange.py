@@ -94,6 +94,8 @@ class Exchange(RequestSide):
     gone = False
     #: Whether run() has returned.
     done = False
+    #: That whoever is given send() itself, and not what middleware has made of it, may send files (static.answer).
+    takes_files = True
     #: Whether "100 Continue" need not be sent any more; set by the connection.
     continued = False
 

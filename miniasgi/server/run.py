@@ -12,7 +12,9 @@ from contextlib import suppress
 from importlib.util import find_spec
 from types import FrameType
 from typing import Any
+from urllib.parse import quote
 
+from .. import importer
 from .._version import __version__
 from ..config import Config
 from ..errors import StartupError
@@ -34,14 +36,17 @@ def run(app: App | str | None, config: Config) -> int:
 
     SIGINT and SIGTERM stop gracefully, a second one at once. Raises StartupError if the server cannot start.
     """
-    server = Server(app, config)
-    # After the import, because an application's own logging configuration switches off the loggers that it finds.
+    if isinstance(app, str):
+        app = importer.load(app, factory=config.factory, app_dir=config.app_dir)
+    # After the import, because an application's own logging configuration switches off the loggers that it finds; but
+    # before the folders are opened, which may have something to say.
     logs.configure(config.log_level)
+    server = Server(app, config)
     parser_factory(config.http)  # a parser that cannot be had is told before anything is opened
     loop = loop_factory(config.loop)()
     asyncio.set_event_loop(loop)
     try:
-        return loop.run_until_complete(_serve(server))
+        return loop.run_until_complete(_serve(server, _first_path(app, config)))
     finally:
         ended = _close(loop)
         asyncio.set_event_loop(None)
@@ -84,7 +89,13 @@ async def _cancel_tasks(tasks: set[asyncio.Task[Any]]) -> None:
         await asyncio.wait(tasks)
 
 
-async def _serve(server: Server) -> int:
+def _first_path(app: App | None, config: Config) -> str:
+    """Where a browser has something to see: at the top, unless there are only folders elsewhere."""
+    mounts = [mount for _, mount in config.static]
+    return "/" if app is not None or "" in mounts else quote(mounts[0]) + "/"
+
+
+async def _serve(server: Server, first_path: str) -> int:
     signals = _Signals(server)
     signals.install()
     try:
@@ -92,7 +103,7 @@ async def _serve(server: Server) -> int:
             signals.starting = None
             _greet(server)
             if server.config.open:
-                _open_browser(server.urls[0])
+                _open_browser(server.urls[0] + first_path)
             await server.wait()
             logger.info("stopping")
     except asyncio.CancelledError:

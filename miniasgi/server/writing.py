@@ -144,24 +144,28 @@ class WritingHalf(asyncio.Protocol):
     def _send_whole(self, exchange: Exchange, status: int, known: ResponseFields, body: bytes) -> None:
         head = exchange.head
         framing, content = frame_whole(head, status, known, body)
-        first = (
+        pieces = [
             STATUS_LINES.get(status) or status_line(status),
             self.service.defaults if known.plain else self.service.defaults_beside(known),
             known.encoded,
             framing,
             head.keep_alive if self.persists and not known.close else self._persistence(exchange, known),
             b"\r\n",
-        )
+        ]
         exchange.status = status
         exchange.octets = len(content)
         exchange.complete()
         # One write for head and content: two would be two packets, and two calls of the kernel.
-        if self._pending or self.more_to_come:
-            self.write(b"".join((*first, content)))
-        elif len(content) < _COPY_OCTETS:
-            self.transport.write(b"".join((*first, content)))
+        joins = self._pending or self.more_to_come
+        if len(content) > _COPY_OCTETS and not joins:
+            self.transport.writelines((b"".join(pieces), content))
         else:
-            self.transport.writelines((b"".join(first), content))
+            pieces.append(content)
+            octets = b"".join(pieces)
+            if joins:
+                self.write(octets)
+            else:
+                self.transport.write(octets)
         self.finished(exchange)
 
     def start_response(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:

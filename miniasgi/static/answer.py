@@ -76,7 +76,7 @@ class Answer:
             if scope["method"] == "HEAD" or self.file is None:
                 content = b"" if scope["method"] == "HEAD" else self.content
                 await send({"type": "http.response.body", "body": content})
-            elif "http.response.zerocopysend" in (scope.get("extensions") or ()):
+            elif _takes_files(scope, send):
                 await self._send_file(self.file, send)
             else:
                 await self._send_pieces(self.file, receive, send)
@@ -124,6 +124,16 @@ class Answer:
             # gather() takes what it came to, so that nobody complains of an exception that was never looked at.
             gone.cancel()
             await asyncio.gather(gone, return_exceptions=True)
+
+
+def _takes_files(scope: Scope, send: Send) -> bool:
+    """Whether a file may be handed to *send*.
+
+    The extension alone does not say so: middleware that knows nothing of it, such as Starlette's for compression, may
+    stand in between, and drops such messages or fails. So *send* has to be a method of the server's own.
+    """
+    is_offered = "http.response.zerocopysend" in (scope.get("extensions") or ())
+    return is_offered and getattr(getattr(send, "__self__", None), "takes_files", False)
 
 
 async def _disconnected(receive: Receive) -> None:

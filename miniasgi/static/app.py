@@ -7,10 +7,11 @@ Nothing of the server is known here: it runs under any other ASGI server as well
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Unpack
+from typing import Any, Unpack
 
 from ..types import App, Fields, Message, Receive, Scope, Send
 from .answer import Answer, Outcome, Work, plain, run_work, then
@@ -24,7 +25,11 @@ from .site import Request, Site
 
 __all__ = ["StaticFiles"]
 
+logger = logging.getLogger("miniasgi.server")
+
 _METHODS = b"GET, HEAD, OPTIONS"
+# Three seconds of passwords. Who sends them and leaves would have the server reckon, and remember, for hours.
+_MOST_CHECKS = 64
 
 
 class StaticFiles:
@@ -53,12 +58,21 @@ class StaticFiles:
         """
         settings = self._settings = Settings(options)
         self._fallback = fallback
-        pairs = [(directory, "")] if isinstance(directory, (str, os.PathLike)) else list(directory)
+        pairs = _folders(directory)
         self._live = LiveReload([os.fspath(each) for each, _ in pairs]) if settings.live_reload else None
         rewrite = None if self._live is None else self._live.inject
-        self._mounts = Mounts([(mount, Site(each, settings, rewrite=rewrite)) for each, mount in pairs])
+        mounts = [(mount, Site(each, settings, rewrite=rewrite)) for each, mount in pairs]
+        self._mounts = Mounts(mounts)
+        for name in settings.expected:
+            reasons = [site.lacks(name) for _, site in mounts]
+            if all(reasons):
+                # It may be built later, so this is no reason not to start.
+                for reason in reasons:
+                    logger.warning("%s", reason)
         # A thread of its own: whoever tries passwords keeps nobody waiting but those who give one.
         self._checks = ThreadPoolExecutor(1, "miniasgi-password") if settings.auth is not None else None
+        # Requests whose password is being checked, or waits for that.
+        self._checking = 0
         # Where every request is for one folder, and from anybody: a shorter way to what is in memory.
         self._open_top = self._mounts.top if settings.auth is None else None
 
@@ -95,10 +109,16 @@ class StaticFiles:
         if self._live is not None:
             # Below each folder, which is where its pages look.
             place = next((request.path for _, request in asked if request.path.startswith(LIVE_PATH)), None)
-            if place is not None:
+            if place is not None and await self._may_connect(scope):
                 await self._live(scope, receive, send, place[len(LIVE_PATH) :].decode("latin-1"))
                 return
-        answer = await run_work(self._outcome(scope["method"], fields, asked))
+        outcome = self._outcome(scope["method"], fields, asked)
+        is_check = isinstance(outcome, Work) and outcome.pool is not None
+        self._checking += is_check
+        try:
+            answer = await run_work(outcome)
+        finally:
+            self._checking -= is_check
         if answer is not None:
             await answer(scope, receive, send)
         elif self._fallback is not None:
@@ -112,6 +132,8 @@ class StaticFiles:
         given = field_value(fields, b"authorization")
         known = auth.remembers(given) if given is not None else False
         if given is not None and known is None:
+            if self._checking >= _MOST_CHECKS:
+                return self._plain(503, [(b"retry-after", b"1")])
             return Work(lambda: self._checked(auth, given, method, asked), self._checks)
         return self._admitted(method, asked) if known else self._challenge(auth)
 
@@ -195,15 +217,32 @@ class StaticFiles:
                 await send({"type": f"lifespan.{phase}.complete"})
 
     async def _may_connect(self, scope: Scope) -> bool:
-        """Whether a WebSocket may be opened: beneath a folder that is guarded, only with a password."""
+        """Whether what is not a file may be had: beneath a folder that is guarded, only with a password."""
         auth = self._settings.auth
         if auth is None or not self._mounts.asked("GET", raw_path(scope), b"", [], scope.get("root_path", "")):
             return True
         given = field_value(list(scope["headers"]), b"authorization")
         known = auth.remembers(given) if given is not None else False
-        if given is not None and known is None:
+        if given is None or known is not None:
+            return bool(known)
+        if self._checking >= _MOST_CHECKS:
+            return False
+        self._checking += 1
+        try:
             return await asyncio.get_running_loop().run_in_executor(self._checks, auth.check, given)
-        return bool(known)
+        finally:
+            self._checking -= 1
+
+
+def _folders(found: Any) -> list[tuple[str | os.PathLike[str], str]]:
+    """Directories, each with the path that it is under. Raises ValueError."""
+    pairs = [(found, "")] if isinstance(found, (str, os.PathLike)) else found
+    pairs = list(pairs) if isinstance(pairs, Iterable) and not isinstance(pairs, bytes) else []
+    for pair in pairs or [found]:
+        is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[1], str)
+        if not is_pair or not {".", ".."}.isdisjoint(pair[1].split("/")):
+            raise ValueError(f"directory: found {pair!r}, expected a directory, or pairs such as ('www', '/assets')")
+    return pairs
 
 
 def _first(asked: Asked, ask: Callable[[Site, Request], Outcome]) -> Outcome:

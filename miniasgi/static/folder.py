@@ -6,6 +6,7 @@ Knows which names may be shown. Does not know requests, nor what is sent of a fi
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ from .paths import Root, closing
 from .settings import Settings
 
 __all__ = ["NOTHING", "Folder", "Found"]
+
+logger = logging.getLogger("miniasgi.server")
 
 #: Errors that mean: no file of that name, or none that may be reached, such as a link in a circle or out of the root.
 #: EILSEQ: some file systems, such as macOS's, have only names that are UTF-8.
@@ -53,12 +56,23 @@ class Folder:
         self._settings = settings
         self._clock = clock
         self._renew_at = clock() + FRESH_SECONDS
+        # Whether it was said that no directory stands there.
+        self._gone = False
 
     def renew(self) -> None:
         """See, once a second, which directory it is that stands there. Raises OSError where none does."""
         now = self._clock()
         if now >= self._renew_at:
-            self._root.renew()
+            try:
+                self._root.renew()
+            except OSError as error:
+                if error.errno in NOTHING and not self._gone:
+                    self._gone = True
+                    logger.warning("%s has gone: nothing in it is found until it is back", self._root.directory)
+                raise
+            if self._gone:
+                self._gone = False
+                logger.info("%s is back", self._root.directory)
             self._renew_at = now + FRESH_SECONDS
 
     def open(self, segments: Sequence[bytes]) -> OpenFile | None:

@@ -6,6 +6,7 @@ Knows ASGI's root_path and raw_path, and what servers and frameworks make of the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from posixpath import normpath
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from ..types import Fields, Scope
@@ -36,9 +37,14 @@ class Mounts:
             return [(self.top, Request(method, path, query, fields, b""))]
         root = segments(root_path)
         inner = root_relative(path, root_path)
+        # An application behind us may read the path otherwise, and must not be given beneath a folder that is guarded
+        # what nobody was asked a password for. To the site itself, such a path leads nowhere.
+        lax = root_relative(_read_laxly(path), root_path) if b"%" in path or b"/." in path else inner
         asked = []
         for mount, site in self._mounts:
             rest = beneath(inner, mount)
+            if rest is None and beneath(lax, mount) is not None:
+                rest = path
             if rest is not None:
                 prefix = encode_path((*root, *mount)) if root or mount else b""
                 asked.append((site, Request(method, rest, query, fields, prefix)))
@@ -60,6 +66,11 @@ def beneath(path: bytes, mount: Sequence[bytes]) -> bytes | None:
             return None
         rest = slash + after
     return rest
+
+
+def _read_laxly(path: bytes) -> bytes:
+    """*path* as it is to whoever decodes before parting: an encoded slash is one, and dot segments lead elsewhere."""
+    return quote_from_bytes(normpath(unquote_to_bytes(path))).encode()
 
 
 def root_relative(path: bytes, root_path: str) -> bytes:

@@ -44,6 +44,8 @@ def split_path(raw_path: bytes) -> tuple[bytes, ...] | None:
         return tuple(raw_path[1:].split(b"/"))
     segments = []
     for segment in raw_path.split(b"/"):
+        if not segment:
+            continue
         if b"%" in segment:
             # Split before it is decoded, and decoded once: "%2F" is never a separator, "%252e" never a dot.
             if any(not match[1] for match in _ESCAPE.finditer(segment)):
@@ -51,8 +53,7 @@ def split_path(raw_path: bytes) -> tuple[bytes, ...] | None:
             segment = _ESCAPE.sub(_decode, segment)
         if segment in (b".", b"..") or b"/" in segment or b"\\" in segment or b"\0" in segment:
             return None
-        if segment:
-            segments.append(segment)
+        segments.append(segment)
     if raw_path[-1:] == b"/":
         segments.append(b"")
     return tuple(segments)
@@ -78,11 +79,10 @@ class Names:
     def __init__(self, *, dotfiles: bool, hidden: Sequence[str]) -> None:
         self._dotfiles = dotfiles
         self._segments = [_matcher(glob) for glob in hidden if "/" not in glob]
-        self._paths = [_matcher(glob.strip("/")) for glob in hidden if "/" in glob]
+        self._paths = [_matcher(glob.strip("/"), _WHOLE_SEGMENTS) for glob in hidden if "/" in glob]
 
     def are_visible(self, segments: Sequence[bytes]) -> bool:
         """Whether what *segments* lead to may be shown."""
-        path = b""
         for place, segment in enumerate(segments):
             if segment[:1] == b"." and not self._dotfiles and (place or segment != b".well-known"):
                 return False
@@ -91,15 +91,17 @@ class Names:
                 return False
             if self._segments and _fits(segment, self._segments):
                 return False
-            if self._paths:
-                path = path + b"/" + segment if path else segment
-                if _fits(path, self._paths):
-                    return False
-        return True
+        # All beginnings of the path at once: one by one, a client could have us read it thousands of times.
+        return not self._paths or not _fits(b"/".join(segments), self._paths)
 
 
-def _matcher(glob: str) -> re.Pattern[str]:
-    return re.compile(translate(glob), re.IGNORECASE)
+# Where a glob for paths may stop fitting: it hides what it leads to, and all that is below.
+_WHOLE_SEGMENTS = r"(?=/|\Z)"
+
+
+def _matcher(glob: str, end: str = r"\Z") -> re.Pattern[str]:
+    # translate() ends with "\Z", or since Python 3.14 "\z".
+    return re.compile(translate(glob)[:-2] + end, re.IGNORECASE)
 
 
 def _fits(name: bytes, patterns: Sequence[re.Pattern[str]]) -> bool:

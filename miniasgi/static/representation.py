@@ -73,8 +73,9 @@ class Representation:
         self.size = status.st_size if content is None else len(content)
         self.content: bytes | None = None
         self.whole: Answer | None = None
-        # Never later than now (RFC 9110 §8.8.2.1): a clock that was wrong once would keep caches from asking again.
-        modified = min(status.st_mtime_ns // 10**9, int(time.time()))
+        # Never later than Date (RFC 9110 §8.8.2.1), which servers renew once a second: a clock that was wrong once
+        # would keep caches from asking again.
+        modified = min(status.st_mtime_ns // 10**9, int(time.time()) - 1)
         last_modified = http_date(modified) if modified > 0 else b""
         etag = _entity_tag(status, content if tag_content else None, coding)
         self.validators = Validators(etag, last_modified, max(modified, 0))
@@ -171,12 +172,13 @@ class Representation:
 def _entity_tag(status: os.stat_result, content: bytes | None, coding: str) -> bytes:
     """A strong entity tag, another one for each coding (RFC 9110 §8.8.3).
 
-    Of the content where it is at hand, so that all hosts and processes agree; else of what the file system says.
+    Of the content where it is at hand, so that all hosts and processes agree; else of what the file system says: its
+    time of change as well, because builds that can be reproduced give each file the same time of modification.
     """
     if content is not None:
         tag = blake2b(content, digest_size=12).hexdigest()
     else:
-        tag = f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
+        tag = f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ctime_ns:x}"
     return f'"{tag}"'.encode() if coding == "identity" else f'"{tag}-{coding}"'.encode()
 
 

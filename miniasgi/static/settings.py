@@ -38,7 +38,7 @@ class Options(TypedDict, total=False):
     clean_urls: bool
     cache_control: Pairs
     immutable: str
-    headers: Iterable[Sequence[str]]
+    headers: Mapping[str, str] | Iterable[Sequence[str]]
     cors: str
     follow_symlinks: bool
     dotfiles: bool
@@ -77,32 +77,38 @@ class Settings:
         self.suffixes = {coding: suffix for coding, suffix in CODINGS if coding in codings}
         self.spa = _file("spa", options.get("spa", ""))
         self.not_found = _file("not_found", options.get("not_found", _NOT_FOUND))
-        self.expected = [name for name in (self.spa, options.get("not_found", "")) if name and name != _NOT_FOUND]
+        self.expected = [name for name in (self.spa, self.not_found) if name and name != _NOT_FOUND]
         self.clean_urls = options.get("clean_urls", False)
         self.follow_symlinks = options.get("follow_symlinks", False)
         self.live_reload = options.get("live_reload", False)
         self.names = Names(dotfiles=options.get("dotfiles", False), hidden=_names(options, "hide", ()))
         self.types = {
             extension.lower().removeprefix("."): _value("mime", kind)
-            for extension, kind in _pairs(options.get("mime", ()))
+            for extension, kind in _pairs("mime", options.get("mime", ()))
         }
-        users = _pairs(options.get("basic_auth", ()))
-        self.auth = BasicAuth(users) if users else None
+        users = _pairs("basic_auth", options.get("basic_auth", ()))
+        try:
+            self.auth = BasicAuth(users) if users else None
+        except ValueError as error:
+            raise ValueError(f"basic_auth: {error}") from None
         self.remembers, self.memory = _cache(options.get("cache", "full"))
         if self.live_reload:
             self.remembers, self.memory = False, 0
         self._cache_control = [
             (_Glob(glob), (b"cache-control", _value("cache_control", value)))
-            for glob, value in _pairs(options.get("cache_control", ()))
+            for glob, value in _pairs("cache_control", options.get("cache_control", ()))
         ]
         self._immutable = _pattern(options.get("immutable", HASHED_NAME))
-        headers = [_header(item) for item in options.get("headers", ())]
+        given = options.get("headers", ())
+        headers = [_header(item) for item in (given.items() if isinstance(given, Mapping) else given)]
         self._headers = [(_Glob(glob), header) for glob, header in headers if glob != "*"]
         self.everywhere = [header for glob, header in headers if glob == "*"]
         if all(name != b"x-content-type-options" for name, _ in self.everywhere):
             # Without it a browser may take an uploaded text for a script.
             self.everywhere.append((b"x-content-type-options", b"nosniff"))
         self.cors = options.get("cors", "")
+        if self.cors == "none":
+            self.cors = ""
         if self.cors:
             self.everywhere.append((b"access-control-allow-origin", _value("cors", self.cors)))
 
@@ -137,24 +143,34 @@ class _Glob:
 
 def _names(options: Options, name: str, default: Sequence[str], allowed: Sequence[str] = ()) -> tuple[str, ...]:
     found: Any = options.get(name, default)
+    expected = "some of " + ", ".join(allowed) if allowed else "names"
+    if found == "none":
+        return ()
     # A str as well, each of whose letters would be a name otherwise.
-    names = tuple(found.split(",") if isinstance(found, str) else found)
+    names = found.split(",") if isinstance(found, str) else found
+    if not isinstance(names, Iterable):
+        raise ValueError(f"{name}: found {found!r}, expected {expected}")
+    names = tuple(names)
     for each in names:
         if not isinstance(each, str) or not each or (allowed and each not in allowed):
-            raise ValueError(
-                f"{name}: found {each!r}, expected {'some of ' + ', '.join(allowed) if allowed else 'names'}"
-            )
+            raise ValueError(f"{name}: found {each!r}, expected {expected}")
     return names
 
 
 def _file(name: str, found: str) -> str:
-    if found.startswith("/") or not {".", ".."}.isdisjoint(found.split("/")):
+    # Not only what the type allows: spa=True is what the command line's --spa looks like.
+    if not isinstance(found, str) or (found and not {"", ".", ".."}.isdisjoint(found.split("/"))):
         raise ValueError(f"{name}: found {found!r}, expected the path of a file from the root of what is served")
-    return found
+    return "" if found == "none" else found
 
 
-def _pairs(found: Pairs) -> list[tuple[str, str]]:
-    return list(found.items() if isinstance(found, Mapping) else found)
+def _pairs(name: str, found: Pairs) -> list[tuple[str, str]]:
+    # What was found is not shown: it may hold a password.
+    pairs: list[Any] = list(found.items() if isinstance(found, Mapping) else found)
+    for pair in pairs:
+        if not isinstance(pair, (tuple, list)) or [type(part) for part in pair] != [str, str]:
+            raise ValueError(f"{name}: expected a dictionary, or pairs, of str and str")
+    return [(left, right) for left, right in pairs]
 
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")  # RFC 9110 §5.5
@@ -176,12 +192,14 @@ _OURS = frozenset(
 
 
 def _value(name: str, found: str) -> bytes:
-    if _CONTROLS.search(found):
+    if not isinstance(found, str) or _CONTROLS.search(found):
         raise ValueError(f"{name}: found {found!r}, expected a field value: Latin-1 without control characters")
     return found.strip(" \t").encode("latin-1")
 
 
 def _header(item: Sequence[str]) -> tuple[str, Field]:
+    if not isinstance(item, (tuple, list)) or not 2 <= len(item) <= 3:
+        raise ValueError(f"headers: found {item!r}, expected pairs of name and value, or triples with a glob behind")
     name, value, glob = item if len(item) == 3 else (*item, "*")
     if not _TOKEN.fullmatch(name) or name.lower() in _OURS:
         raise ValueError(f"headers: found the name {name!r}, expected that of a field that files do not set themselves")
@@ -189,6 +207,8 @@ def _header(item: Sequence[str]) -> tuple[str, Field]:
 
 
 def _pattern(found: str) -> re.Pattern[str] | None:
+    # The words of the command line.
+    found = {"auto": HASHED_NAME, "none": ""}.get(found, found)
     try:
         return re.compile(found) if found else None
     except (re.error, OverflowError, RecursionError) as error:
@@ -196,7 +216,10 @@ def _pattern(found: str) -> re.Pattern[str] | None:
 
 
 def _cache(found: str | tuple[str, int]) -> tuple[bool, int]:
-    mode, octets = (found, 64 * MIB) if isinstance(found, str) else found
+    pair: Any = (found, 64 * MIB) if isinstance(found, str) else found
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not isinstance(pair[1], int):
+        raise ValueError(f"cache: found {found!r}, expected off, meta or full, or full and how many octets")
+    mode, octets = pair
     if mode not in ("off", "meta", "full"):
         raise ValueError(f"cache: found {mode!r}, expected off, meta or full")
     if octets < 0:

@@ -80,10 +80,16 @@ class Site:
         self._whole_octets = min(_KEPT_OCTETS, settings.memory) if settings.memory else _READ_OCTETS
         self._spa = encode_path(os.fsencode(settings.spa).split(b"/")) if settings.spa else b""
         self._not_found = encode_path(os.fsencode(settings.not_found).split(b"/")) if settings.not_found else b""
-        for name in settings.expected:
-            if not self._folder.has(tuple(os.fsencode(name).split(b"/"))):
-                # It may be built later, so this is no reason not to start.
-                logger.warning("%s: there is no file %s yet, which is to be served", os.fspath(directory), name)
+        self._directory_name = os.fspath(directory)
+
+    def lacks(self, name: str) -> str:
+        """Why the file *name* would not be sent, in words; empty if it would be."""
+        try:
+            if self._folder.has(tuple(os.fsencode(name).split(b"/"))):
+                return ""
+        except OSError as error:
+            return f"{self._directory_name}: the file {name}, which is to be served, cannot be read: {error.strerror}"
+        return f"{self._directory_name}: there is no file {name} yet, which is to be served"
 
     def ready(self, method: str, path: bytes, fields: Fields) -> Answer | None:
         """The answer to a GET or HEAD for what was looked at a moment ago, and whose content is in memory."""

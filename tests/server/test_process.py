@@ -63,6 +63,32 @@ def test_one_line_says_where_the_server_is(loop_name: str, parser_name: str) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        ((APP,), "/"),
+        (("--static", ".:/a"), "/a/"),
+        (("--static", ".:/a b", "--static", ".:/c"), "/a%20b/"),
+        (("--static", ".:/a", "--static", "."), "/"),
+        (("--static", ".:/a", APP), "/"),
+    ],
+)
+def test_the_browser_is_shown_where_there_is_something(arguments: tuple[str, ...], path: str) -> None:
+    before = "import webbrowser; webbrowser.open = lambda url: print(url, file=sys.stderr, flush=True) or True"
+    with ServerProcess(*arguments, "--port", "0", "--open", before=before) as server:
+        assert server.wait_for("^http") == f"http://127.0.0.1:{server.port}{path}\n"
+
+
+@pytest.mark.slow
+def test_a_missing_browser_is_told_and_the_server_goes_on() -> None:
+    before = "import webbrowser; webbrowser.open = lambda url: False"
+    with ServerProcess(APP, "--port", "0", "--open", before=before) as server:
+        line = server.wait_for("browser")
+        assert line[20:] == f"warning no browser was found to open http://127.0.0.1:{server.port}/\n"
+        assert ask(server.port).endswith(b"hello")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_server_with_status_0_and_no_traceback(loop_name: str, number: signal.Signals) -> None:
     with ServerProcess(APP, "--port", "0", "--loop", loop_name) as server:

@@ -14,7 +14,7 @@ import pytest
 
 from miniasgi.static import answer as module
 from miniasgi.static.answer import Answer, OpenFile, Outcome, Work, plain, run_work, then
-from miniasgi.types import Message, Receive
+from miniasgi.types import Message, Receive, Send
 from tests.support import descriptors, until
 
 CONTENT = bytes(range(256)) * 800  # 204,800 octets: four pieces
@@ -54,14 +54,28 @@ async def stays() -> Message:
     return await asyncio.get_running_loop().create_future()
 
 
+class Server:
+    """What send() is a method of, under the server itself."""
+
+    takes_files = True
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        await self._send(message)
+
+
 def sent(
     answer: Answer,
     method: str = "GET",
     extensions: dict[str, Any] | None = None,
     receive: Receive = stays,
     after_each: Callable[[], Awaitable[None]] | None = None,
+    *,
+    wrapped: bool = False,
 ) -> list[Message]:
-    """The messages that are sent; afterwards the file is closed."""
+    """The messages that are sent; afterwards the file is closed. *wrapped* by something that is not the server."""
     messages: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -72,7 +86,7 @@ def sent(
     scope: dict[str, Any] = {"type": "http", "method": method}
     if extensions is not None:
         scope["extensions"] = extensions
-    run(answer(scope, receive, send))
+    run(answer(scope, receive, send if wrapped else Server(send).send))
     assert answer.file is None or answer.file.fileno() == -1
     return messages
 
@@ -158,6 +172,12 @@ def test_the_server_sends_the_file_where_it_can(path: Path) -> None:
     file = opened(path)
     messages = sent(Answer(200, FIELDS, file=file, parts=[(b"", 5, 1000)]), extensions=ZERO_COPY)
     assert messages == [START, zero_copy(file, 5, 995, False)]
+
+
+def test_a_file_is_not_handed_to_what_stands_before_the_server(path: Path) -> None:
+    answer = Answer(200, FIELDS, file=opened(path), parts=[(b"", 5, 10)])
+    messages = sent(answer, extensions=ZERO_COPY, wrapped=True)
+    assert messages == [START, body(CONTENT[5:10], more=True), body(b"")]
 
 
 def test_the_server_sends_parts_between_octets(path: Path) -> None:

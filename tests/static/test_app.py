@@ -194,7 +194,9 @@ def test_without_a_folder_at_the_top_other_paths_are_nowhere(folder: Path, write
     app = StaticFiles([(folder, "/m")])
     assert brief(app, "/m/f") == (200, b"content")
     assert brief(app, "/m/x") == (404, b"missing")
-    for path in ("/f", "/mf", "/M/f", "/", "/m%2Ff", "/x/../m/f"):
+    for path in ("/m%2Ff", "/x/../m/f"):
+        assert brief(app, path) == (404, b"missing")
+    for path in ("/f", "/mf", "/M/f", "/"):
         assert ask(app, path) == NOT_FOUND
     assert ask(app, "/f", method="POST").status == 405
 
@@ -447,6 +449,41 @@ def test_a_password_is_checked_once_in_a_thread_of_its_own(
     assert (refused.status, refused.fields) == CHALLENGE[:2]
 
 
+def test_those_who_try_passwords_wait_in_a_line_that_has_an_end(
+    folder: Path, write: Write, ada: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("f")
+    checks = 0
+    go_on = threading.Event()
+
+    def noted(self: BasicAuth, authorization: bytes) -> bool:
+        nonlocal checks
+        checks += 1
+        return go_on.wait(10) and False
+
+    monkeypatch.setattr(BasicAuth, "check", noted)
+    monkeypatch.setattr(module, "_MOST_CHECKS", 3)
+    app = StaticFiles(folder, basic_auth=ada)
+
+    async def test() -> None:
+        waiting = [asyncio.create_task(asked(app, "/f", WRONG)) for _ in range(3)]
+        await asyncio.sleep(0)
+        fields = [(b"retry-after", b"1"), NOSNIFF]
+        refused = await asked(app, "/f", WRONG)
+        assert (refused.status, refused.fields[2:]) == (503, fields)
+        assert (await asked(app, "/f")) == CHALLENGE
+        gone = waiting.pop()
+        gone.cancel()
+        await asyncio.wait([gone])
+        go_on.set()
+        assert await asyncio.gather(*waiting) == [CHALLENGE, CHALLENGE]
+        assert await asked(app, "/f", WRONG) == CHALLENGE
+
+    run(test())
+    # What was cancelled before its turn came is not checked at all.
+    assert checks == 3
+
+
 def test_the_password_guards_the_path_and_not_what_is_elsewhere(
     folder: Path, write: Write, ada: dict[str, str]
 ) -> None:
@@ -456,6 +493,10 @@ def test_the_password_guards_the_path_and_not_what_is_elsewhere(
     for path, method in (("/m/f", "GET"), ("/m", "GET"), ("/m/api", "POST"), ("//m/f", "GET")):
         assert ask(app, path, method=method) == CHALLENGE
     assert ask(app, "/m/f", raw_path=b"/%6d/f") == CHALLENGE
+    # To the application, that is "/m/api".
+    assert ask(app, "/m/api", raw_path=b"/m%2Fapi", method="POST") == CHALLENGE
+    assert ask(app, "/x/../m/api") == CHALLENGE
+    assert brief(app, "/m/api", GOOD, raw_path=b"/m%2Fapi") == (404, b"api GET")
     assert brief(app, "/m/api", GOOD, method="POST") == (404, b"api POST")
 
 
@@ -481,6 +522,24 @@ def test_pages_reload_themselves(folder: Path, write: Write) -> None:
     assert ask(app, "/_miniasgi/live-reload/x").status == 404
     app.__server_stops__()
     assert ask(app, "/_miniasgi/live-reload").status == 503
+
+
+def test_the_script_is_no_file_and_needs_the_password_that_files_need(
+    folder: Path, write: Write, ada: dict[str, str]
+) -> None:
+    write("_miniasgi/live-reload.js", b"a file")
+    app = StaticFiles([(folder, ""), (folder, "/m")], live_reload=True, basic_auth=ada)
+    for path in ("/_miniasgi/live-reload.js", "/m/_miniasgi/live-reload.js", "/_miniasgi/live-reload"):
+        assert ask(app, path) == ask(app, path, WRONG) == CHALLENGE
+    status, content = brief(app, "/m/_miniasgi/live-reload.js", GOOD)
+    assert (status, b"EventSource" in content) == (200, True)
+    assert brief(app, "/other/_miniasgi/live-reload.js", GOOD)[0] == 404
+
+
+def test_listings_do_not_reload(folder: Path, write: Write) -> None:
+    write("d/f")
+    status, content = brief(StaticFiles(folder, live_reload=True, listing=("html",)), "/d/")
+    assert (status, b"<script" in content) == (200, False)
 
 
 def test_a_stop_is_no_matter_where_nothing_goes_on(folder: Path) -> None:
@@ -533,6 +592,40 @@ def test_what_cannot_be_is_told_when_it_is_made(folder: Path, write: Write) -> N
         StaticFiles(path)
     with pytest.raises(FileNotFoundError):
         StaticFiles([(folder, ""), (folder / "missing", "/m")])
+
+
+@pytest.mark.parametrize(
+    ("directory", "found"),
+    [
+        (None, "None"),
+        (b"www", "b'www'"),
+        ([], "[]"),
+        (["www"], "'www'"),
+        ([("www",)], "('www',)"),
+        ([("www", None)], "('www', None)"),
+        ([("www", "/a/../b")], "('www', '/a/../b')"),
+    ],
+)
+def test_what_is_no_directory_and_no_pairs_is_told(directory: Any, found: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        StaticFiles(directory)
+    expected = "a directory, or pairs such as ('www', '/assets')"
+    assert str(raised.value) == f"directory: found {found}, expected {expected}"
+
+
+def test_files_that_were_asked_for_and_are_in_no_folder_are_told(
+    folder: Path, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    write("a/index.html")
+    write("b/f")
+    folders = [(folder / "a", ""), (folder / "b", "/b")]
+    StaticFiles(folders)
+    StaticFiles(folders, spa="index.html")
+    assert caplog.messages == []
+    StaticFiles(folders, not_found="e/404.htm")
+    assert caplog.messages == [
+        f"{folder / each}: there is no file e/404.htm yet, which is to be served" for each in "ab"
+    ]
 
 
 def test_a_directory_may_be_any_path(folder: Path, write: Write) -> None:
@@ -590,6 +683,32 @@ def test_a_folder_is_mounted_in_a_framework(make_framework: Callable[[], Any], f
         reply = get("/missing")
         assert (reply.status_code, reply.content) == (404, b"missing")
         assert get("/d/..%2f404.html").status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["gzip", "base"])
+def test_a_long_file_comes_through_middleware_that_knows_of_no_files(folder: Path, write: Write, kind: str) -> None:
+    starlette = pytest.importorskip("starlette.applications", reason="the package starlette is not installed")
+    from starlette.middleware.base import BaseHTTPMiddleware
+    from starlette.middleware.gzip import GZipMiddleware
+
+    async def pass_on(request: Any, go_on: Any) -> Any:
+        return await go_on(request)
+
+    class Server:
+        takes_files = True
+
+        async def send(self, message: Message) -> None:
+            messages.append(message)
+
+    write("long", bytes(300_000))
+    messages: list[Message] = []
+    app = starlette.Starlette()
+    app.mount("/static", StaticFiles(folder))
+    app = GZipMiddleware(app) if kind == "gzip" else BaseHTTPMiddleware(app, dispatch=pass_on)
+    scope = http("/static/long", "GET", (), {"extensions": {"http.response.zerocopysend": {}}})
+    run(app({**scope, "headers": []}, stays, Server().send))
+    assert messages[0]["status"] == 200
+    assert b"".join(message["body"] for message in messages[1:]) == bytes(300_000)
 
 
 def test_a_framework_is_behind_a_folder(make_framework: Callable[[], Any], folder: Path, write: Write) -> None:

@@ -5,10 +5,12 @@ Each page reports by asking for ``/done``, so that the server's access lines hol
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +18,8 @@ import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -34,6 +38,7 @@ class Site:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
+        self._process = process
         self._output = process.stdout
         self.lines: list[str] = []
         self._rest = b""
@@ -42,6 +47,11 @@ class Site:
     def wait_for(self, target: str) -> str:
         """The query with which *target* has been asked for."""
         return self._wait(rf'"GET {re.escape(target)}\?([^ ]*) HTTP')[1]
+
+    def stop(self) -> int:
+        """Ctrl-C, once; the exit status. Half of the time that running requests get is all that it waits."""
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(5)
 
     def requests(self, name: str) -> list[tuple[int, int]]:
         """Status and octets of the answers to requests for paths with *name* in them."""
@@ -73,7 +83,7 @@ def serving(folder: Path, *options: str) -> Iterator[Site]:
 
 
 @contextmanager
-def browsing(profile: Path, url: str) -> Iterator[None]:
+def browsing(profile: Path, url: str, *more: str) -> Iterator[None]:
     """Chromium on *url*, without a window."""
     assert CHROMIUM is not None
     flags = (
@@ -81,7 +91,7 @@ def browsing(profile: Path, url: str) -> Iterator[None]:
         "--disable-component-update --disable-sync --mute-audio --autoplay-policy=no-user-gesture-required "
         "--remote-debugging-port=0"
     )
-    command = [CHROMIUM, *flags.split(), f"--user-data-dir={profile}", url]
+    command = [CHROMIUM, *flags.split(), *more, f"--user-data-dir={profile}", url]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             yield
@@ -153,3 +163,120 @@ def test_a_browser_plays_and_seeks(tmp_path: Path) -> None:
     assert {status for status, _ in answers} == {206}
     # What was asked for beyond the seek, and was taken to play from there.
     assert all(octets < size for _, octets in answers)
+
+
+# The page makes the frame, which makes what is in it same-origin, and yet has its own policy and its own width.
+_LISTING = """<!doctype html><body><script>
+const frame = document.createElement("iframe");
+const load = (start) => new Promise((resolve) => {
+  frame.onload = () => resolve(frame.contentDocument);
+  start();
+});
+const visit = (path) => load(() => { frame.src = path; });
+const follow = (link) => load(() => link.click());
+const links = (page) => [...page.querySelectorAll("tbody a:not(.parent)")];
+const style = (page, selector) => frame.contentWindow.getComputedStyle(page.querySelector(selector));
+const done = (found) => fetch("/done?" + encodeURIComponent(JSON.stringify(found)));
+document.body.append(frame);
+addEventListener("load", async () => { %s });
+</script>"""
+
+
+def listed(site: Site) -> Any:
+    """What the page has found out."""
+    return json.loads(unquote(site.wait_for("/done")))
+
+
+def test_a_listing_is_laid_out_and_sorted_without_a_script(tmp_path: Path) -> None:
+    folder = tmp_path / "www"
+    (folder / "files" / "folder").mkdir(parents=True)
+    for name, octets in (("small", 1), ("large", 3000), ("middle", 20), ("long" * 50, 2)):
+        (folder / "files" / name).write_bytes(b"x" * octets)
+    (folder / "index.html").write_text(
+        _LISTING
+        % """
+        const found = {};
+        for (const width of [360, 1000]) {
+          frame.style.width = `${width}px`;
+          const page = await visit("/files/");
+          const root = page.documentElement;
+          found[width] = {
+            rows: links(page).length,
+            wraps: style(page, "tbody tr").flexWrap,
+            most: style(page, "body").maxWidth,
+            scrolls: root.scrollWidth > root.clientWidth,
+            heads: style(page, "thead").position,
+            icon: style(page, "tbody .folder").backgroundImage.slice(0, 24),
+          };
+        }
+        const sorted = await follow(frame.contentDocument.querySelector("thead th:nth-child(2) a"));
+        found.sorted = links(sorted).map((link) => link.textContent.slice(0, 7));
+        done(found);
+        """
+    )
+    with serving(folder, "--listing") as site, browsing(tmp_path / "profile", site.url):
+        found = listed(site)
+    # Were the style refused by the page's own policy, none of this would be so.
+    styled = {"rows": 5, "most": "1024px", "scrolls": False, "heads": "sticky", "icon": 'url("data:image/svg+xml,'}
+    assert found == {
+        "360": {**styled, "wraps": "wrap"},
+        "1000": {**styled, "wraps": "nowrap"},
+        "sorted": ["folder/", "large", "middle", "longlon", "small"],
+    }
+
+
+def test_a_hostile_name_in_a_listing_is_a_link_to_that_name(tmp_path: Path) -> None:
+    names = [
+        "\"><img src=x onerror=parent.harm=1>'.txt",
+        "<script>parent.harm=1<.txt",
+        "javascript:parent.harm=1;.txt",
+        "?sort=size&order=desc#%41.txt",
+    ]
+    folder = tmp_path / "www"
+    (folder / "files").mkdir(parents=True)
+    for name in names:
+        (folder / "files" / name).write_text(f"content of {name}")
+    (folder / "index.html").write_text(
+        _LISTING
+        % """
+        const found = {};
+        for (let place = 0; place < 4; place++) {
+          const page = await visit("/files/");
+          const link = links(page)[place], name = link.textContent;
+          found[name] = [page.scripts.length, page.images.length, (await follow(link)).body.textContent];
+        }
+        done([found, window.harm === undefined]);
+        """
+    )
+    with serving(folder, "--listing") as site, browsing(tmp_path / "profile", site.url):
+        assert listed(site) == [{name: [0, 0, f"content of {name}"] for name in names}, True]
+
+
+def test_a_listing_is_dark_where_that_is_preferred(tmp_path: Path) -> None:
+    folder = tmp_path / "www"
+    (folder / "files").mkdir(parents=True)
+    (folder / "index.html").write_text(
+        _LISTING % 'const page = await visit("/files/"); done([style(page, "body").backgroundColor]);'
+    )
+    with serving(folder, "--listing") as site:
+        with browsing(tmp_path / "light", site.url):
+            assert listed(site) == ["rgb(255, 255, 255)"]
+        site.lines.clear()
+        # 0: dark, as blink::mojom::PreferredColorScheme counts.
+        with browsing(tmp_path / "dark", site.url, "--blink-settings=preferredColorScheme=0"):
+            assert listed(site) == ["rgb(18, 22, 27)"]
+
+
+def test_a_page_loads_itself_again_when_its_file_changes_and_holds_no_server_up(tmp_path: Path) -> None:
+    folder = tmp_path / "www"
+    folder.mkdir()
+    # A stream of its own tells that the server is watching.
+    page = """<!doctype html><body><script>
+        new EventSource("/_miniasgi/live-reload").onopen = () => fetch("/done%s?");
+        </script></body>"""
+    (folder / "index.html").write_text(page % 1)
+    with serving(folder, "--live-reload") as site, browsing(tmp_path / "profile", site.url):
+        site.wait_for("/done1")
+        (folder / "index.html").write_text(page % 2)
+        site.wait_for("/done2")
+        assert site.stop() == 0

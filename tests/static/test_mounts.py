@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from miniasgi.static.mounts import Mounts, beneath, raw_path, root_relative, segments
+from miniasgi.static.paths import split_path
 from miniasgi.static.site import Request, Site
 from miniasgi.types import Fields
 
@@ -51,16 +52,38 @@ def test_a_site_under_a_path_is_asked_for_what_is_beneath_it() -> None:
         b"/a/static/b",
         b"/STATIC/a",
         b"/static./a",
-        b"/static%2fa",
         b"/static%00/a",
         b"/static\\a",
-        b"/x/../static/a",
-        b"/./static/a",
-        b"/%2e/static",
+        b"/static%252fa",
+        b"/x%2fstatic/a",
+        b"/x/./static/a",
     ],
 )
 def test_a_site_under_a_path_is_not_asked_for_what_is_elsewhere(path: bytes) -> None:
     assert asked(path, "/static") == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/static%2fa",
+        b"/static%2F",
+        b"/%2fstatic/a",
+        b"/x/../static/a",
+        b"/x%2f..%2fstatic/a",
+        b"/./static/a",
+        b"/%2e/static",
+        b"/x/%2E%2e/st%61tic",
+    ],
+)
+def test_a_site_is_asked_for_what_others_take_to_be_beneath_it_and_has_nothing_there(path: bytes) -> None:
+    assert asked(path, "/static") == [("/static", path, b"/static")]
+    assert split_path(path) is None
+
+
+@pytest.mark.parametrize("path", [b"/app%2Fstatic/a", b"/app/static%2Fa", b"/static%2Fa", b"/x/../app/static"])
+def test_so_it_is_beneath_a_root_path(path: bytes) -> None:
+    assert asked(path, "/static", root_path="/app") == [("/static", path, b"/app/static")]
 
 
 def test_dot_segments_beneath_a_site_are_left_for_it_to_refuse() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes
 
 import pytest
 
+from miniasgi.static import paths
 from miniasgi.static.paths import Names, encode_path, split_path
 
 
@@ -240,3 +242,17 @@ def test_names_that_are_not_utf_8_are_hidden_like_others() -> None:
 def test_each_of_several_globs_hides() -> None:
     globs = ("*.bak", "a/b", "secret")
     assert [path for path in ("x.bak", "a/b", "c/secret", "a/c") if visible(path.split("/"), *globs)] == ["a/c"]
+
+
+def test_a_long_path_is_read_once_and_not_each_of_its_beginnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    fits = paths._fits
+
+    def noted(name: bytes, patterns: Sequence[re.Pattern[str]]) -> bool:
+        read.append(len(name))
+        return fits(name, patterns)
+
+    monkeypatch.setattr(paths, "_fits", noted)
+    assert visible(["a"] * 8000, "/secret", "x/*y/z")
+    assert not visible(["a"] * 8000 + ["y", "b"], "/a*/y")
+    assert read == [15_999, 16_003]

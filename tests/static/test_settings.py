@@ -98,6 +98,18 @@ def test_an_option_that_there_is_not_is_an_error() -> None:
         ({"cache": "on"}, "cache: found 'on', expected off, meta or full"),
         ({"cache": ("all", 1)}, "cache: found 'all', expected off, meta or full"),
         ({"cache": ("full", -1)}, "cache: found -1, expected how many octets may be kept"),
+        ({"cache": 1}, "cache: found 1, expected off, meta or full, or full and how many octets"),
+        ({"listing": True}, "listing: found True, expected some of html, json"),
+        ({"spa": True}, "spa: found True, expected the path of a file from the root of what is served"),
+        ({"spa": "a//b"}, "spa: found 'a//b', expected the path of a file from the root of what is served"),
+        ({"cors": True}, "cors: found True, expected a field value: Latin-1 without control characters"),
+        (
+            {"headers": ["a: b"]},
+            "headers: found 'a: b', expected pairs of name and value, or triples with a glob behind",
+        ),
+        ({"mime": "md=text/x"}, "mime: expected a dictionary, or pairs, of str and str"),
+        ({"basic_auth": ["ada:x"]}, "basic_auth: expected a dictionary, or pairs, of str and str"),
+        ({"basic_auth": [("", "x")]}, "basic_auth: the user name is empty"),
     ],
 )
 def test_an_option_that_cannot_be_says_what_was_found_and_what_was_expected(options: Any, complaint: str) -> None:
@@ -299,3 +311,16 @@ def test_what_is_given_is_never_the_list_that_is_kept() -> None:
     settings = make(headers=[("a", "1")])
     fields(settings, "a").append((b"vary", b"accept-encoding"))
     assert settings.everywhere == fields(settings, "a") == [(b"a", b"1"), NOSNIFF]
+
+
+def test_the_words_of_the_command_line_mean_the_same() -> None:
+    settings = make(index="none", listing="none", precompressed="none", spa="none", not_found="none", cors="none")
+    assert (settings.index, settings.listing, settings.suffixes) == ((), (), {})
+    assert (settings.spa, settings.not_found, settings.expected, settings.cors) == ("", "", [], "")
+    hashed = [b"app.4f3a9c1d.js"]
+    assert make(immutable="auto").fields_for(hashed) == make().fields_for(hashed)
+    assert make(immutable="none").fields_for(hashed) == make(immutable="").fields_for(hashed)
+
+
+def test_fields_are_a_mapping_or_pairs() -> None:
+    assert make(headers={"X-A": "b"}).everywhere == make(headers=[("X-A", "b")]).everywhere

@@ -200,6 +200,16 @@ def test_dotfiles_are_shown_on_demand(folder: Path, write: Write) -> None:
     assert Asked(folder, dotfiles=True).get(b"/.hidden") == (200, b"content")
 
 
+def test_a_link_may_lead_to_what_is_hidden_but_what_is_hidden_may_not_lead_on(folder: Path, write: Write) -> None:
+    write(".releases/f")
+    write("secret/f")
+    (folder / "current").symlink_to(".releases")
+    (folder / ".old").symlink_to("current")
+    asked = Asked(folder, hide=("SECRET",))
+    assert asked.get(b"/current/f") == (200, b"content")
+    assert asked.get(b"/.releases/f") == asked.get(b"/.old/f") == asked.get(b"/secret/f") == NOTHING
+
+
 # Directories
 
 
@@ -257,10 +267,14 @@ def test_a_page_is_found_without_its_extension(folder: Path, write: Write) -> No
     write("both.html", b"page")
     write("bare/f")
     write("bare.html", b"bare")
+    write("exact", b"exact")
+    write("exact.html", b"page")
     write(".html", b"nameless")
     asked = Asked(folder, clean_urls=True)
     assert asked.get(b"/about") == (200, b"about")
     assert asked.fields(b"/about")[b"content-type"] == HTML
+    assert asked.get(b"/about.html") == (200, b"about")
+    assert asked.get(b"/exact") == (200, b"exact")
     assert asked.get(b"/both")[0] == 308
     assert asked.get(b"/bare") == (200, b"bare")
     assert asked.get(b"/about/") == asked.get(b"/about.html.html") == asked.get(b"/") == NOTHING
@@ -449,14 +463,15 @@ def test_a_page_of_an_error_that_is_none_is_not_sent(folder: Path, write: Write)
         assert asked.done(asked.site.not_found(request)) is None
 
 
-def test_files_that_were_asked_for_and_are_missing_are_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    Asked(folder)
-    assert caplog.messages == []
-    Asked(folder, spa="index.html", not_found="e/404.htm")
-    assert caplog.messages == [
-        f"{folder}: there is no file index.html yet, which is to be served",
-        f"{folder}: there is no file e/404.htm yet, which is to be served",
-    ]
+def test_what_a_file_lacks_to_be_sent_is_told(folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("d/f")
+    site = Asked(folder).site
+    assert site.lacks("d/f") == ""
+    assert site.lacks("d") == f"{folder}: there is no file d yet, which is to be served"
+    assert site.lacks("d/g") == f"{folder}: there is no file d/g yet, which is to be served"
+    failing(monkeypatch, errno.EACCES)
+    reason = f"{folder}: the file d/f, which is to be served, cannot be read: Permission denied"
+    assert site.lacks("d/f") == reason
 
 
 # What goes wrong
@@ -535,7 +550,10 @@ def test_a_coding_that_may_not_be_read_is_none(
     assert caplog.messages == []
 
 
-def test_a_folder_that_has_gone_holds_nothing_and_one_that_comes_back_is_seen(folder: Path, write: Write) -> None:
+def test_a_folder_that_has_gone_holds_nothing_and_one_that_comes_back_is_seen(
+    folder: Path, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "miniasgi.server")
     write("f", b"old")
     asked = Asked(folder)
     assert asked.get(b"/f") == (200, b"old")
@@ -546,6 +564,7 @@ def test_a_folder_that_has_gone_holds_nothing_and_one_that_comes_back_is_seen(fo
     write("f", b"new")
     asked.clock.seconds += 1
     assert asked.get(b"/f") == (200, b"new")
+    assert caplog.messages == [f"{folder} has gone: nothing in it is found until it is back", f"{folder} is back"]
 
 
 # What a disk has to be waited for
@@ -859,7 +878,8 @@ def test_without_memory_each_answer_is_made_anew_and_nothing_is_hashed(
     assert asked.get(b"/f") == asked.get(b"/f") == (200, b"content")
     assert (opens, reads) == ([b"f", b"f"], [7, 7])
     status = os.stat(path)
-    assert asked.fields(b"/f")[b"etag"] == f'"{status.st_ino:x}-7-{status.st_mtime_ns:x}"'.encode()
+    tag = f'"{status.st_ino:x}-7-{status.st_mtime_ns:x}-{status.st_ctime_ns:x}"'
+    assert asked.fields(b"/f")[b"etag"] == tag.encode()
     path.unlink()
     assert asked.get(b"/f") == NOTHING
     write("f", b"again")
