@@ -58,7 +58,10 @@ class Refused(Exception):
     def __init__(self, found: object, expected: str) -> None:
         # The representation escapes line ends, so the error stays one line whatever was given.
         shown = repr(found)
-        super().__init__(f"found {shown if len(shown) <= 80 else shown[:77] + '...'}, expected {expected}")
+        if len(shown) > 200:
+            # Both ends, because what tells two paths apart is at the end.
+            shown = f"{shown[:98]} ... {shown[-97:]}"
+        super().__init__(f"found {shown}, expected {expected}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ NUMBERS = repeated("N", whole(1).read)
     [
         ("a\nb", r"found 'a\nb', expected c"),
         (b"a", "found b'a', expected c"),
-        ("x" * 1000, f"found 'x{'x' * 75}..., expected c"),
+        ("x" * 1000 + "y" * 1000, f"found '{'x' * 97} ... {'y' * 96}', expected c"),
     ],
 )
 def test_a_refusal_is_one_short_line(found: object, shown: str) -> None:
