@@ -27,7 +27,7 @@ def run(app: App | str | None = None, **options: Any) -> None:
     It may be left out where there are folders to serve: ``run(static="www")``. *options* are Config's fields. Where the
     server cannot start, says why in one line on standard error and exits with status 3, or 2 for a bad option.
     """
-    from .server.run import run_with_options
+    from .workers.run import run_with_options
 
     run_with_options(app, **options)
 

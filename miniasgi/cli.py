@@ -1,8 +1,8 @@
 """The command line: APP and the options of Config in, an exit status out.
 
-Knows Config's options, the environment and standard error. Does not know what any single option means, but that files
-to serve stand in for APP: names, checks and documentation are all Config's. Imports the server only when there is
-something to serve, so that --help is quick.
+Knows Config's options, the environment, standard output and standard error. Does not know what any single option means,
+but that files to serve stand in for APP: names, checks and documentation are all Config's. Imports the server only when
+there is something to serve, so that --help is quick.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ import os
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from miniasgi._version import __version__
 from miniasgi.config import OPTIONS, Config
 from miniasgi.errors import StartupError, UsageError
-from miniasgi.options import FLAG, Option, did_you_mean
+from miniasgi.kinds import FLAG
+from miniasgi.options import Option, did_you_mean
 
 __all__ = ["main"]
 
 INTERRUPTED = 130  # as a shell reports SIGINT: 128 + 2
+CLOSED_PIPE = 141  # as a shell reports SIGPIPE: 128 + 13
 
 EXAMPLES = """\
 Examples:
@@ -44,7 +47,7 @@ ENVIRONMENT = (
 def main(argv: Sequence[str] | None = None, *, prog: str = "miniasgi") -> int:
     """Serve what *argv*, by default the process's own arguments, asks for; the exit status.
 
-    0 after a clean stop, 2 for a bad option, 3 where the server cannot start.
+    0 after a clean stop, 2 for a bad option, 3 where the server cannot start or what was asked for cannot be printed.
     """
     try:
         return _main(sys.argv[1:] if argv is None else argv, prog)
@@ -58,14 +61,11 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "miniasgi") -> int:
 def _main(argv: Sequence[str], prog: str) -> int:
     arguments, rest = _Parser(prog).parse_known_args(argv)
     if arguments.help:
-        print(help_text(prog), end="")
-        return 0
+        return _print(help_text(prog))
     if arguments.version:
-        print(version_text())
-        return 0
+        return _print(version_text() + "\n")
     if arguments.hash_password:
-        print(_hash_password())
-        return 0
+        return _print(_hash_password() + "\n")
     hint = f" (try '{prog} --help')"
     for word in rest:
         if word.startswith("-"):
@@ -80,13 +80,30 @@ def _main(argv: Sequence[str], prog: str) -> int:
     if arguments.app is not None and ":" not in arguments.app and os.path.isdir(arguments.app):
         raise UsageError(f"{arguments.app!r} is a directory: --static {arguments.app} serves it{hint}")
 
-    from miniasgi.server.run import run
+    from miniasgi.workers.run import run
 
     return run(arguments.app, config)
 
 
+def _print(text: str) -> int:
+    """Write *text* to standard output; the exit status.
+
+    Raises StartupError: it cannot be written. A reader who has had enough, as of a pipe to head, is told nothing.
+    """
+    try:
+        # At once: what fails when the interpreter exits is reported by the interpreter, in several lines.
+        print(text, end="", flush=True)
+    except OSError as error:
+        with suppress(OSError):  # the same once more; closed, it is not written a third time at the exit
+            sys.stdout.close()
+        if isinstance(error, BrokenPipeError):
+            return CLOSED_PIPE
+        raise StartupError(f"cannot write to standard output: {error.strerror or error}") from None
+    return 0
+
+
 def _nearest_flag(word: str) -> str:
-    flags = [flag for each in OPTIONS for flag in (each.flag, each.negative, *each.aliases) if flag]
+    flags = [flag for each in OPTIONS for flag in (each.flag, each.negative, *each.aliases) if flag.startswith("--")]
     return did_you_mean(word.partition("=")[0], [*flags, "--help", "--version", "--hash-password"])
 
 
@@ -130,7 +147,8 @@ def read_config(given: Sequence[tuple[Option, str, str]], environ: Mapping[str, 
     """The Config of the command line, then of the environment, then of the defaults.
 
     *given* holds each option typed, the name it was typed as, and its text; the last wins, but repeatable ones add
-    up. A variable whose option was typed is not looked at.
+    up. A variable whose option was typed is not looked at, and one that other servers have only where ours is unset;
+    it may be empty, because others set it.
 
     Raises UsageError: the option as typed, or the variable, that has a wrong value.
     """
@@ -139,12 +157,15 @@ def read_config(given: Sequence[tuple[Option, str, str]], environ: Mapping[str, 
         value = option.read(text, typed)
         values[option.name] = values.get(option.name, ()) + value if option.kind.repeatable else value
     for option in OPTIONS:
-        found = environ.get(option.env)
-        if found is None or option.name in values:
+        if option.name in values:
             continue
-        if not found.strip():
-            raise UsageError(f"{option.env}: found nothing, expected a value; unset it for the default")
-        values[option.name] = option.read(found, option.env)
+        found = environ.get(option.env)
+        if found is not None:
+            if not found.strip():
+                raise UsageError(f"{option.env}: found nothing, expected a value; unset it for the default")
+            values[option.name] = option.read(found, option.env)
+        elif environ.get(option.variable, "").strip():
+            values[option.name] = option.read(environ[option.variable], option.variable)
     return Config(**values)
 
 
@@ -174,7 +195,8 @@ def help_text(prog: str, columns: int | None = None) -> str:
             lines += ["", f"{group}:"]
         flags = " / ".join(filter(None, [option.flag, option.negative]))
         default = option.kind.show(option.default)
-        also = "".join(f" Also {alias}." for alias in option.aliases)
+        others = [*option.aliases, *([f"${option.variable}"] if option.variable else [])]
+        also = f" Also {', '.join(others)}." if others else ""
         shown = f" [{default}]" if default and option.kind is not FLAG else ""
         lines += _entry(f"{flags} {option.kind.form}".rstrip(), option.meaning + also + shown, width)
     lines += ["", *textwrap.wrap(ENVIRONMENT, width), "", EXAMPLES.format(prog=prog)]

@@ -1,8 +1,8 @@
 """Every option of the server, declared once: its default, its kind and its documentation.
 
 The command line (cli), the environment and docs/reference (reference) are all generated from the fields of Config.
-Knows the kinds of value there are (options, static_options) and errors. Does not read the command line or the
-environment, opens nothing and imports no application.
+Knows what an option is, the kinds of value there are (kinds, static_options) and errors. Does not read the command
+line or the environment, opens nothing and imports no application.
 """
 
 from __future__ import annotations
@@ -12,32 +12,35 @@ from typing import Any, TypeVar
 
 from miniasgi.errors import UsageError
 from miniasgi.hashed_names import HASHED_NAME
-from miniasgi.options import (
+from miniasgi.kinds import (
     ADDRESS,
+    DIRECTORIES,
     DIRECTORY,
+    FILE,
     FLAG,
+    GLOBS,
     HEADERS,
     KIB,
     MIB,
     PREFIX,
+    REFERENCE,
     SWITCH,
     Kind,
-    Option,
+    automatic,
     choice,
-    did_you_mean,
     duration,
-    option,
     size,
     whole,
     words,
 )
+from miniasgi.options import Option, did_you_mean, option
 from miniasgi.static_options import (
     CACHE,
     CACHE_CONTROL,
     CORS,
     FIELDS,
     FOLDERS,
-    GLOBS,
+    HIDDEN,
     INDEX,
     PATTERN,
     TYPES,
@@ -78,6 +81,39 @@ class Config:
     # 2**31 - 1: listen(2) takes a C int.
     backlog: int = option(2048, whole(1, 2**31 - 1), group="Socket",
         help="Connections that may wait to be accepted; the system may hold fewer.")
+
+    reuse_port: bool | None = option(None, automatic(SWITCH), group="Socket",
+        help="Give each worker a listening socket of its own (SO_REUSEPORT), among which the system spreads "
+             "connections; asked for by name, other servers of the same user may listen there, too. auto does the "
+             "first where it can.")
+
+    workers: int | None = option(1, automatic(whole(1, 1024)), group="Workers", aliases=("-w",),
+        variable="WEB_CONCURRENCY",
+        help="How many serve side by side; auto is the CPUs that this process may use.")
+    worker_class: str = option("process", choice("process", "thread"), group="Workers", aliases=("-k",),
+        help="What each worker is; threads run in parallel where Python is built without its global lock.")
+    executor_threads: int | None = option(None, automatic(whole(1, 1024)), group="Workers",
+        help="Threads of each process for what blocks: files on slow disks, names that are looked up, and what the "
+             "application gives to run_in_executor; auto is four more than the CPUs, and at most 32.")
+    preload: bool = option(False, FLAG, group="Workers",
+        help="Load the application once, in a process from which workers are forked, so that they share its memory.")
+    timeout_worker_healthcheck: float = option(30.0, duration(), group="Workers", aliases=("--timeout", "-t"),
+        help="For a worker's event loop to give a sign of life; then its stacks and requests are logged, and it is "
+             "replaced.")
+    limit_max_requests: int | None = option(None, whole(1, optional=True), group="Workers", aliases=("--max-requests",),
+        help="Requests after which a worker is replaced.")
+    limit_max_requests_jitter: int = option(0, whole(0), group="Workers", aliases=("--max-requests-jitter",),
+        help="Most that is added at random to --limit-max-requests, so that workers are not replaced all at once.")
+    workers_lifetime: float | None = option(None, duration(optional=True), group="Workers",
+        help="Time after which a worker is replaced.")
+    workers_lifetime_jitter: float = option(0.0, duration(zero=True), group="Workers",
+        help="Most that is added at random to --workers-lifetime.")
+    workers_max_rss: int | None = option(None, size(optional=True), group="Workers",
+        help="Memory (resident set) above which a worker is replaced.")
+    hooks: str = option("", REFERENCE, group="Workers",
+        help="Object with any of on_start, on_worker_start, on_worker_stop and on_stop, to be called then.")
+    pid: str = option("", FILE, group="Workers", aliases=("-p", "--pid-file"),
+        help="File that holds the number of the process to send signals to, while it runs.")
 
     loop: str = option("auto", choice("auto", "asyncio", "uvloop", reference="module:callable"), group="Implementation",
         help="Event loop: auto is the fastest one installed, module:callable makes your own.")
@@ -122,7 +158,7 @@ class Config:
         help="Follow symbolic links that lead out of the directory, too.")
     dotfiles: bool = _static(False, FLAG,
         help="Serve names that begin with a dot; else only .well-known is.")
-    hide: tuple[str, ...] = _static((), GLOBS,
+    hide: tuple[str, ...] = _static((), HIDDEN,
         help="Files and directories that are answered as if they did not exist.")
     static_cache: tuple[str, int] = _static(("full", 64 * MIB), CACHE,
         help="What is remembered of files: nothing, what is known about them, or also the content of small ones, up to "
@@ -165,6 +201,16 @@ class Config:
         aliases=("--graceful-timeout",),
         help="For running requests to finish when the server stops; 0 waits for none.")
 
+    reload: bool = option(False, FLAG, group="Development",
+        help="Start again whenever a source file changes.")
+    reload_dir: tuple[str, ...] = option((), DIRECTORIES, group="Development", needs="reload",
+        help="Directory to look for changes in, with all below it; else that of --app-dir.")
+    reload_include: tuple[str, ...] = option((), GLOBS, group="Development", needs="reload",
+        help="Files to look at beside *.py.")
+    reload_exclude: tuple[str, ...] = option((), GLOBS, group="Development", needs="reload",
+        help="Files and directories not to look at, beside .*, __pycache__, node_modules and virtual environments.")
+    reload_delay: float = option(0.25, duration(), group="Development", needs="reload",
+        help="Between two looks, where the watchfiles package is not installed.")
     open: bool = option(False, FLAG, group="Development",
         help="Open the browser when the server has started.")
     live_reload: bool = option(False, FLAG, group="Development", needs="static",
@@ -182,7 +228,7 @@ class Config:
         Raises UsageError: a name that is no option, with the nearest that is one; a value that does not fit.
         """
         names = {each.name: each.name for each in OPTIONS}
-        also = {alias[2:].replace("-", "_"): each.name for each in OPTIONS for alias in each.aliases}
+        also = {alias.lstrip("-").replace("-", "_"): each.name for each in OPTIONS for alias in each.aliases}
         for name in options:
             if name not in names:
                 hint = f"; did you mean {also[name]}?" if name in also else did_you_mean(name, names)

@@ -1,4 +1,4 @@
-"""From ``module:attribute`` to the callable that it names, or one line that says what was looked for and where.
+"""From ``module:attribute`` to the object that it names, or one line that says what was looked for and where.
 
 Knows Python's import system, errors, and options' way to suggest a name. Does not know what an application, a parser
 or an event loop is, except that an ASGI application is called with three arguments. Its caller prints the errors.
@@ -19,13 +19,13 @@ from typing import Any
 from miniasgi.errors import StartupError
 from miniasgi.options import did_you_mean
 
-__all__ = ["load", "user_traceback"]
+__all__ = ["brief", "load", "load_object", "takes", "user_traceback"]
 
 IMPORT_MACHINERY = (__file__, importlib.__file__, "<frozen importlib")
 
 
-def load(reference: str, *, what: str = "application", factory: bool = False, app_dir: str = "") -> Callable[..., Any]:
-    """The callable that *reference*, ``module:attribute``, names; with *factory*, what it returns when called.
+def load_object(reference: str, *, what: str, app_dir: str = "") -> object:
+    """The object that *reference*, ``module:attribute``, names, whatever it is.
 
     *app_dir*, or the current directory where it is empty, is put first in ``sys.path`` and stays there, because the
     user's code may import more of its neighbours later. *what* names the thing in error messages.
@@ -37,8 +37,16 @@ def load(reference: str, *, what: str = "application", factory: bool = False, ap
     directory = os.path.abspath(app_dir)
     if sys.path[:1] != [directory]:
         sys.path.insert(0, directory)
-    module = _import(module_name, who, directory)
-    found = _attribute(module, attribute, who)
+    return _attribute(_import(module_name, who, directory), attribute, who)
+
+
+def load(reference: str, *, what: str = "application", factory: bool = False, app_dir: str = "") -> Callable[..., Any]:
+    """The callable that *reference* names, as load_object() finds it; with *factory*, what it returns when called.
+
+    Raises StartupError, also for what cannot be called.
+    """
+    who = f"{what} {reference!r}"
+    found = load_object(reference, what=what, app_dir=app_dir)
     if not callable(found):
         raise StartupError(f"{who}: found an object of type {type(found).__name__}, expected a callable")
     if factory:
@@ -69,17 +77,17 @@ def _import(name: str, who: str, directory: str) -> ModuleType:
         # Where a frame of the user's is in it, an import inside the user's module failed, whatever its name.
         if (name == missing or name.startswith(missing + ".")) and not _frames(error):
             raise StartupError(f"{who}: {_not_found(missing, directory)}") from None
-        raise StartupError(f"{who}: importing {name} failed: {_brief(error)}", user_traceback(error)) from error
+        raise StartupError(f"{who}: importing {name} failed: {brief(error)}", user_traceback(error)) from error
     except SyntaxError as error:
         # Also raised for text that the user's module compiles itself; that has no file to point at.
-        where = f"syntax error in {error.filename}, line {error.lineno}" if error.lineno else _brief(error)
+        where = f"syntax error in {error.filename}, line {error.lineno}" if error.lineno else brief(error)
         raise StartupError(f"{who}: {where}", user_traceback(error)) from error
     except SystemExit as error:
         raise StartupError(
-            f"{who}: {name} exited while it was imported: {_brief(error)}", user_traceback(error)
+            f"{who}: {name} exited while it was imported: {brief(error)}", user_traceback(error)
         ) from error
     except Exception as error:
-        raise StartupError(f"{who}: importing {name} failed: {_brief(error)}", user_traceback(error)) from error
+        raise StartupError(f"{who}: importing {name} failed: {brief(error)}", user_traceback(error)) from error
 
 
 def _not_found(missing: str, directory: str) -> str:
@@ -103,10 +111,10 @@ def _attribute(module: ModuleType, attribute: str, who: str) -> object:
             found = getattr(found, name)
         except AttributeError as error:
             if _frames(error):  # a property or a module's __getattr__, rather than nothing of that name
-                raise StartupError(f"{who}: reading {name} failed: {_brief(error)}", user_traceback(error)) from error
+                raise StartupError(f"{who}: reading {name} failed: {brief(error)}", user_traceback(error)) from error
             raise StartupError(f"{who}: {_lacks(found, name)}") from None
         except Exception as error:
-            raise StartupError(f"{who}: reading {name} failed: {_brief(error)}", user_traceback(error)) from error
+            raise StartupError(f"{who}: reading {name} failed: {brief(error)}", user_traceback(error)) from error
     return found
 
 
@@ -136,14 +144,14 @@ def _callables(module: ModuleType) -> list[str]:
 
 
 def _make(factory: Callable[..., Any], who: str) -> Callable[..., Any]:
-    if _takes(factory, 0) is False:
+    if takes(factory, 0) is False:
         raise StartupError(f"{who}: with --factory, expected a callable that needs no arguments")
     try:
         made: object = factory()
     except SystemExit as error:
-        raise StartupError(f"{who}: the factory exited: {_brief(error)}", user_traceback(error)) from error
+        raise StartupError(f"{who}: the factory exited: {brief(error)}", user_traceback(error)) from error
     except Exception as error:
-        raise StartupError(f"{who}: the factory failed: {_brief(error)}", user_traceback(error)) from error
+        raise StartupError(f"{who}: the factory failed: {brief(error)}", user_traceback(error)) from error
     if inspect.iscoroutine(made):
         made.close()  # else Python warns that it was never awaited
         raise StartupError(f"{who}: the factory is async, expected a plain function that returns a callable")
@@ -155,16 +163,16 @@ def _make(factory: Callable[..., Any], who: str) -> Callable[..., Any]:
 def _check_application(found: Callable[..., Any], who: str) -> None:
     """Refuse what cannot be an application, so that it is said once, now, rather than at each request."""
     # Only what is written plainly: for other objects a signature may be missing or untrue.
-    if not (inspect.isfunction(found) or inspect.isclass(found)) or _takes(found, 3) is not False:
+    if not (inspect.isfunction(found) or inspect.isclass(found)) or takes(found, 3) is not False:
         return
-    if _takes(found, 0) and not inspect.iscoroutinefunction(found):
+    if takes(found, 0) and not inspect.iscoroutinefunction(found):
         raise StartupError(f"{who}: takes no scope, receive and send; if it makes the application, add --factory")
     if inspect.isfunction(found):
         signature = inspect.signature(found, follow_wrapped=False)
         raise StartupError(f"{who}: takes {signature}, expected an ASGI application (scope, receive, send)")
 
 
-def _takes(found: Callable[..., Any], count: int) -> bool | None:
+def takes(found: Callable[..., Any], count: int) -> bool | None:
     """Whether *found* can be called with *count* arguments; None where Python cannot tell."""
     try:
         inspect.signature(found, follow_wrapped=False).bind(*range(count))
@@ -175,7 +183,8 @@ def _takes(found: Callable[..., Any], count: int) -> bool | None:
     return True
 
 
-def _brief(error: BaseException) -> str:
+def brief(error: BaseException) -> str:
+    """The type of *error* and the first line of its text."""
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 

@@ -1,90 +1,21 @@
-"""What an option is, and the kinds of value that options take: how each is read, checked and shown.
+"""What an option is: a kind of value with a name for each of those who set it, and its documentation.
 
-Knows errors, and the syntax of fields. Does not know which options there are (config), nor who reads them: the command
+Knows kinds of value (kinds) and errors. Does not know which options there are (config), nor who reads them: the command
 line, the environment and Python are the same to it.
 """
 
 from __future__ import annotations
 
-import math
-import os
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeGuard, TypeVar, cast
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from miniasgi.errors import UsageError
+from miniasgi.kinds import Kind, Refused
 
-__all__ = [
-    "ADDRESS",
-    "DIRECTORY",
-    "FLAG",
-    "GIB",
-    "HEADERS",
-    "KIB",
-    "MIB",
-    "PREFIX",
-    "SWITCH",
-    "Kind",
-    "Option",
-    "Refused",
-    "choice",
-    "did_you_mean",
-    "duration",
-    "option",
-    "read_field",
-    "read_octets",
-    "repeated",
-    "show_octets",
-    "size",
-    "text",
-    "whole",
-    "words",
-]
-
-KIB = 1024
-MIB = 1024 * KIB
-GIB = 1024 * MIB
-
-SIZE_UNITS = {"k": KIB, "kib": KIB, "m": MIB, "mib": MIB, "g": GIB, "gib": GIB}
-TIME_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+__all__ = ["Option", "did_you_mean", "option"]
 
 T = TypeVar("T")
-
-
-class Refused(Exception):
-    """A value that an option cannot take: what was found, what was expected."""
-
-    def __init__(self, found: object, expected: str) -> None:
-        # The representation escapes line ends, so the error stays one line whatever was given.
-        shown = repr(found)
-        if len(shown) > 200:
-            # Both ends, because what tells two paths apart is at the end.
-            shown = f"{shown[:98]} ... {shown[-97:]}"
-        super().__init__(f"found {shown}, expected {expected}")
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of value: how it is read and how it is shown.
-
-    *read* takes text as the user types it, or the Python value; it takes what it returns, and what *show* returns
-    unless that is empty.
-    *bare* is the text that the flag alone stands for on the command line; empty where a value must be typed. Where it
-    is *repeatable*, the value is a tuple and those typed add up; else the last wins.
-    """
-
-    metavar: str
-    read: Callable[[object], Any]
-    show: Callable[[Any], str] = str
-    unit: str = ""
-    bare: str = ""
-    repeatable: bool = False
-
-    @property
-    def form(self) -> str:
-        """What follows the flag, as a usage line shows it; empty where nothing does."""
-        return f"[{self.metavar}]" if self.bare else self.metavar
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +28,7 @@ class Option:
     flag: str = ""
     aliases: tuple[str, ...] = ()
     needs: str = ""  # the name of the option without which this one means nothing
+    variable: str = ""  # one that other servers have for it, looked at after its own
     name: str = ""
     default: Any = None
 
@@ -107,13 +39,13 @@ class Option:
 
     @property
     def env(self) -> str:
-        """The name of its environment variable."""
+        """The name of its own environment variable."""
         return "MINIASGI_" + self.flag.removeprefix("--").replace("-", "_").upper()
 
     @property
     def negative(self) -> str:
         """The flag that switches it off; empty for an option that is not a pair."""
-        return "--no-" + self.flag.removeprefix("--") if self.kind is SWITCH else ""
+        return "--no-" + self.flag.removeprefix("--") if self.kind.pair else ""
 
     def read(self, value: object, called: str) -> Any:
         """The checked value; *called* is the option's name as the user wrote it.
@@ -127,10 +59,18 @@ class Option:
 
 
 def option(
-    default: T, kind: Kind, *, group: str, help: str, flag: str = "", aliases: tuple[str, ...] = (), needs: str = ""
+    default: T,
+    kind: Kind,
+    *,
+    group: str,
+    help: str,
+    flag: str = "",
+    aliases: tuple[str, ...] = (),
+    needs: str = "",
+    variable: str = "",
 ) -> T:
     """A field of Config. Typed as its default, because that is what an instance holds there."""
-    return field(default=default, metadata={"option": Option(kind, group, help, flag, aliases, needs)})
+    return field(default=default, metadata={"option": Option(kind, group, help, flag, aliases, needs, variable)})
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
@@ -139,181 +79,3 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
 
     near = difflib.get_close_matches(word, list(names), n=1)
     return f"; did you mean {near[0]}?" if near else ""
-
-
-def _switch(value: object) -> bool:
-    word = value.strip().lower() if isinstance(value, str) else value
-    if word is True or word in ("on", "yes", "true", "1"):
-        return True
-    if word is False or word in ("off", "no", "false", "0"):
-        return False
-    raise Refused(value, "on or off (also yes, no, true, false, 1, 0)")
-
-
-def _integer(value: object) -> int | None:
-    """The whole number that *value* is or spells; None where it is something else."""
-    if isinstance(value, int) and not isinstance(value, bool):  # port=True is a mistake
-        return value
-    # Eighteen digits are enough, and int() itself refuses, with another exception, thousands of them.
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value.strip()):
-        return int(value)
-    return None
-
-
-def whole(least: int, most: int | None = None, *, metavar: str = "N", optional: bool = False) -> Kind:
-    expected = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
-    return _counted(Kind(metavar, _integer), least, most, expected, optional)
-
-
-def size(*, optional: bool = False) -> Kind:
-    expected = "a size of at least 1 octet, such as 65536, 64k, 10m or 1g"
-    return _counted(Kind("SIZE", read_octets, show_octets, "octets"), 1, None, expected, optional)
-
-
-def read_octets(value: object) -> int | None:
-    """The number of octets that *value* is or spells, such as ``64k``; None where it is something else."""
-    match = re.fullmatch(r"([0-9]{1,18})\s*([a-z]+)", value.strip().lower()) if isinstance(value, str) else None
-    if match is None or match[2] not in SIZE_UNITS:
-        return _integer(value)
-    return int(match[1]) * SIZE_UNITS[match[2]]
-
-
-def show_octets(value: int) -> str:
-    """*value* in the greatest unit of which it is a multiple, as read_octets takes it."""
-    for unit, word in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
-        if value % unit == 0:
-            return f"{value // unit} {word}"
-    return str(value)
-
-
-def _counted(kind: Kind, least: int, most: int | None, expected: str, optional: bool) -> Kind:
-    """*kind* within its bounds; where it is *optional*, also None, which is typed ``none``."""
-    expected += ", or none for no limit" if optional else ""
-
-    def read(value: object) -> int | None:
-        if optional and (value is None or (isinstance(value, str) and value.strip().lower() == "none")):
-            return None
-        number = kind.read(value)
-        if number is None or number < least or (most is not None and number > most):
-            raise Refused(value, expected)
-        return cast(int, number)
-
-    return replace(kind, read=read, show=lambda value: "none" if value is None else kind.show(value))
-
-
-def duration(*, zero: bool = False) -> Kind:
-    expected = f"a time of {'0 seconds or more' if zero else 'more than 0 seconds'}, such as 30, 1.5s, 2m or 1h"
-
-    def read(value: object) -> float:
-        number = math.nan
-        if isinstance(value, str):
-            match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([smh]?)", value.strip().lower())
-            number = float(match[1]) * TIME_UNITS[match[2]] if match else math.nan
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            number = value
-        # A thousand years, which no int or float below it fails to hold; NaN compares false.
-        if not 0 <= number <= 1000 * 366 * 86400 or (number == 0 and not zero):
-            raise Refused(value, expected)
-        return float(number)
-
-    return Kind("TIME", read, lambda value: f"{value:g} s", "seconds")
-
-
-def choice(*names: str, reference: str = "") -> Kind:
-    """One of *names*; with *reference*, its form, also the user's own as ``module:attribute``."""
-    forms = [*names, reference] if reference else [*names]
-    expected = f"one of {', '.join(forms[:-1])} or {forms[-1]}"
-
-    def read(value: object) -> str:
-        word = value.strip() if isinstance(value, str) else ""
-        if word.lower() in names:
-            return word.lower()
-        module, _, attribute = word.partition(":")
-        if reference and all(part.isidentifier() for part in (*module.split("."), *attribute.split("."))):
-            return word
-        raise Refused(value, expected)
-
-    return Kind("|".join(forms), read)
-
-
-def words(*names: str, bare: str) -> Kind:
-    """Some of *names*, in the order given, each once; ``none``, in Python an empty tuple, for none of them."""
-
-    def read(value: object) -> tuple[str, ...]:
-        if value == () or (isinstance(value, str) and value.strip().lower() == "none"):
-            return ()
-        items = value.split(",") if isinstance(value, str) else value
-        found = [item.strip().lower() if isinstance(item, str) else "" for item in items] if _is_list(items) else []
-        if not found or not set(found) <= set(names):
-            raise Refused(value, f"one or more of {', '.join(names)}, with commas between them, or none")
-        return tuple(dict.fromkeys(found))
-
-    return Kind(",".join(names), read, lambda found: ",".join(found) or "none", bare=bare)
-
-
-def _is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
-    return isinstance(value, (list, tuple))
-
-
-def repeated(metavar: str, read: Callable[[object], T], show: Callable[[T], str] = str) -> Kind:
-    """Any number of values, each as *read* takes it; in a text one a line, in Python a list or a tuple of them."""
-
-    def read_all(value: object) -> tuple[T, ...]:
-        # An empty text, as of a shell's unset variable, is a mistake: --basic-auth "$USERS" must not let everybody in.
-        items = (value.splitlines() or [value]) if isinstance(value, str) else value
-        return tuple(read(item) for item in (items if _is_list(items) else [items]))
-
-    return Kind(metavar, read_all, lambda values: "\n".join(map(show, values)), repeatable=True)
-
-
-def text(metavar: str, expected: str, accept: Callable[[str], object], tidy: Callable[[str], str] = str) -> Kind:
-    def read(value: object) -> str:
-        # What is printable holds no control octet, NUL among them, which the system calls would refuse later.
-        if not isinstance(value, str) or not value.isprintable() or not accept(value):
-            raise Refused(value, expected)
-        return tidy(value)
-
-    return Kind(metavar, read)
-
-
-TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2, token
-CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 §5.5: none of these in a field value
-# Set by the server for each response: a fixed one would contradict how the content is really framed.
-FRAMING = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding", b"upgrade"})
-
-
-def read_field(item: object) -> tuple[bytes, bytes]:
-    """The field, its name in lower case, that NAME:VALUE or a pair of str or bytes says."""
-    pair: object = item.split(":", 1) if isinstance(item, str) else item
-    if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not {type(part) for part in pair} <= {str, bytes}:
-        raise Refused(item, "NAME:VALUE" if isinstance(item, str) else "a pair of str or bytes")
-    try:
-        name, content = (part.encode("latin-1") if isinstance(part, str) else part for part in pair)
-    except UnicodeEncodeError:
-        raise Refused(item, "characters of ISO-8859-1 only") from None
-    if not TOKEN.fullmatch(name):
-        raise Refused(item, "a field name of letters, digits and !#$%&'*+-.^_`|~, then a colon")
-    if CONTROLS.search(content):
-        raise Refused(item, "a field value without control characters")
-    if name.lower() in FRAMING:
-        raise Refused(item, "a field that does not frame the message: the server writes this one itself")
-    return name.lower(), content.strip(b" \t")
-
-
-SWITCH = Kind("", _switch, lambda value: "on" if value else "off")
-FLAG = Kind("", _switch, lambda value: "on" if value else "off")  # on the command line it can only be switched on
-HEADERS = repeated("NAME:VALUE", read_field, lambda pair: (b"%b: %b" % pair).decode("latin-1"))
-ADDRESS = text(
-    "ADDRESS",
-    "an address or a host name, without a port",
-    # Not "name:port" nor "[::1]:port": only an IPv6 address has colons, and at least two.
-    re.compile(r"[^\s:\[\]]+|\[?[^\s\[\]]*:[^\s\[\]]*:[^\s\[\]]*\]?").fullmatch,
-    lambda value: value.strip("[]"),
-)
-DIRECTORY = text("DIR", "a directory that exists", lambda value: not value or os.path.isdir(value))
-PREFIX = text(
-    "PATH",
-    "a path that begins with /, such as /api",
-    lambda value: (not value or value.startswith("/")) and not set(value) & set("?#"),
-    lambda value: value.rstrip("/"),
-)

@@ -19,7 +19,8 @@ INTRODUCTION = """\
 
 `miniasgi APP [options]` serves `APP`, which is `module:attribute`; `miniasgi --static DIR [options]` serves a
 directory, and with an `APP` both. An option on the command line wins over its environment variable, which wins over
-the default; a variable that is set but empty is an error. An alias is another name on the command line only.
+the default; a variable that is set but empty is an error. An alias is another name on the command line only. A second
+variable is one that other servers have, too: it is looked at where the first is not set, and may be empty.
 
 In Python an option is a field of `Config` and a keyword of `miniasgi.run`, under its name with underscores
 (`timeout_keep_alive=75`); `--header` is the field `headers` there, `--static-header` is `static_headers`, and `--404`
@@ -30,7 +31,7 @@ repeatable option a variable holds one value a line; in Python it is a list. Of 
 
 A *SIZE* is a number of octets, or one with `k`, `m` or `g` (also `KiB`, `MiB`, `GiB`): powers of 1024. A *TIME* is a
 number of seconds, or one with `s`, `m` (minutes) or `h` (hours). A pair such as `--access-log` and `--no-access-log`
-is `on` or `off` in its variable.
+is `on` or `off` in its variable, or `auto` where that is the default.
 """
 
 COLUMNS = ("Option", "Aliases", "Environment", "Default", "Meaning")
@@ -52,7 +53,7 @@ def _cells(option: Option) -> list[str]:
     return [
         ", ".join(f"`{flag}`" for flag in flags if flag),
         ", ".join(f"`{alias}`" for alias in option.aliases),
-        f"`{option.env}`",
+        ", ".join(f"`{name}`" for name in (option.env, option.variable) if name),
         f"`{default}`" if default else "(empty)",
         option.meaning + unit,
     ]

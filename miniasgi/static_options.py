@@ -1,6 +1,7 @@
 """The kinds of value that only the options of static files take: folders, globs, types, users, patterns.
 
-Knows options, and asks the file system whether a folder can be served. Does not know how files are served.
+Knows the other kinds (kinds), and asks the file system whether a folder can be served. Does not know how files are
+served.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from typing import Any
 
 from miniasgi.hashed_names import HASHED_NAME
-from miniasgi.options import MIB, Kind, Refused, read_field, read_octets, repeated, show_octets
+from miniasgi.kinds import MIB, Kind, Refused, read_field, read_octets, repeated, show_octets
 
 __all__ = [
     "CACHE",
@@ -18,7 +19,7 @@ __all__ = [
     "CORS",
     "FIELDS",
     "FOLDERS",
-    "GLOBS",
+    "HIDDEN",
     "INDEX",
     "PATTERN",
     "TYPES",
@@ -223,7 +224,7 @@ def _origin(value: object) -> str:
 
 
 FOLDERS = repeated("DIR[:/mount]", _folder, lambda pair: f"{pair[0]}:{pair[1] or '/'}")
-GLOBS = repeated("GLOB", _glob)
+HIDDEN = repeated("GLOB", _glob)
 CACHE_CONTROL = repeated("GLOB=VALUE", _cache_control, "=".join)
 FIELDS = repeated("NAME:VALUE[@GLOB]", _field, lambda parts: "{}: {}@{}".format(*parts))
 TYPES = repeated("EXT=TYPE", _type, "=".join)

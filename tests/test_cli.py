@@ -21,6 +21,7 @@ from miniasgi.errors import StartupError
 from miniasgi.options import Option
 
 ROOT = Path(__file__).parents[1]
+RUN = "miniasgi.workers.run"  # the module whose run the command line calls
 
 
 class FakeServer:
@@ -46,10 +47,11 @@ class FakeServer:
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     for option in OPTIONS:
         monkeypatch.delenv(option.env, raising=False)
+        monkeypatch.delenv(option.variable or option.env, raising=False)
     fake = FakeServer()
-    module = ModuleType("miniasgi.server.run")
+    module = ModuleType(RUN)
     module.run = fake.run  # type: ignore[attr-defined]  # a module made by hand
-    monkeypatch.setitem(sys.modules, "miniasgi.server.run", module)
+    monkeypatch.setitem(sys.modules, RUN, module)
     return fake
 
 
@@ -81,6 +83,19 @@ def test_every_option_can_be_typed_and_every_variable_set(server: FakeServer, mo
         "host": "::1",
         "port": "1",
         "backlog": "2",
+        "reuse_port": "off",
+        "workers": "auto",
+        "worker_class": "thread",
+        "executor_threads": "3",
+        "preload": "on",
+        "timeout_worker_healthcheck": "1m",
+        "limit_max_requests": "1000",
+        "limit_max_requests_jitter": "100",
+        "workers_lifetime": "1h",
+        "workers_lifetime_jitter": "5m",
+        "workers_max_rss": "1g",
+        "hooks": "my.hooks:hooks",
+        "pid": "my.pid",
         "loop": "asyncio",
         "http": "h11",
         "server_header": "off",
@@ -116,6 +131,11 @@ def test_every_option_can_be_typed_and_every_variable_set(server: FakeServer, mo
         "timeout_keep_alive": "9m",
         "timeout_write": "1h",
         "timeout_graceful_shutdown": "0",
+        "reload": "on",
+        "reload_dir": str(ROOT),
+        "reload_include": "*.css",
+        "reload_exclude": "build",
+        "reload_delay": "1",
         "open": "on",
         "live_reload": "on",
     }
@@ -153,8 +173,46 @@ def test_a_wrong_variable_does_not_matter_where_its_option_is_typed(
 
 
 @pytest.mark.parametrize(
+    ("typed", "own", "foreign", "workers"),
+    [
+        ([], None, "4", 4),
+        ([], None, " 4 ", 4),
+        ([], None, "auto", None),
+        ([], "3", "4", 3),
+        ([], "3", "x", 3),
+        (["--workers", "2"], "3", "4", 2),
+        (["-w2"], None, "x", 2),
+        # Others set it, and some to nothing.
+        ([], None, "", 1),
+        ([], None, " ", 1),
+        ([], None, None, 1),
+    ],
+)
+def test_a_variable_of_other_servers_is_the_last_to_be_looked_at(
+    server: FakeServer,
+    monkeypatch: pytest.MonkeyPatch,
+    typed: list[str],
+    own: str | None,
+    foreign: str | None,
+    workers: int | None,
+) -> None:
+    for name, value in (("MINIASGI_WORKERS", own), ("WEB_CONCURRENCY", foreign)):
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert main(["a:b", *typed]) == 0
+    assert server.config == Config(workers=workers)
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
+        ("WEB_CONCURRENCY", "0", "found '0', expected a whole number from 1 to 1024, or auto"),
+        ("MINIASGI_WORKERS", "", "found nothing, expected a value; unset it for the default"),
+        (
+            "MINIASGI_REUSE_PORT",
+            "x",
+            "found 'x', expected on or off (also yes, no, true, false, 1, 0), or auto",
+        ),
         ("MINIASGI_PORT", "x", "found 'x', expected a whole number from 0 to 65535"),
         ("MINIASGI_PORT", "", "found nothing, expected a value; unset it for the default"),
         ("MINIASGI_ROOT_PATH", " ", "found nothing, expected a value; unset it for the default"),
@@ -253,6 +311,11 @@ def test_a_list_with_commas_is_replaced_by_the_last_one(server: FakeServer, tmp_
         ("--graceful-timeout", "timeout_graceful_shutdown"),
         ("--http1-header-read-timeout", "timeout_request_header"),
         ("--h11-max-incomplete-event-size", "limit_request_head"),
+        ("-w", "workers"),
+        ("--timeout", "timeout_worker_healthcheck"),
+        ("-t", "timeout_worker_healthcheck"),
+        ("--max-requests", "limit_max_requests"),
+        ("--max-requests-jitter", "limit_max_requests_jitter"),
     ],
 )
 def test_an_alias_is_its_option_and_keeps_its_name_in_errors(
@@ -261,6 +324,43 @@ def test_an_alias_is_its_option_and_keeps_its_name_in_errors(
     assert main(["a:b", alias, "123"]) == 0
     assert getattr(server.config, name) == 123
     assert refused(capsys, "a:b", alias, "x").startswith(f"{alias}: found 'x', expected ")
+
+
+@pytest.mark.parametrize(
+    ("argv", "name", "value"),
+    [
+        (["-w", "4"], "workers", 4),
+        (["-w4"], "workers", 4),
+        (["-w=4"], "workers", 4),
+        (["-wauto"], "workers", None),
+        (["-w4", "--workers", "2", "-w", "3"], "workers", 3),
+        (["-k", "thread"], "worker_class", "thread"),
+        (["-kthread"], "worker_class", "thread"),
+        (["-p", "a.pid"], "pid", "a.pid"),
+        (["-pa.pid"], "pid", "a.pid"),
+        (["--pid-file", "a.pid"], "pid", "a.pid"),
+        (["-t", "60"], "timeout_worker_healthcheck", 60.0),
+        (["-t2m"], "timeout_worker_healthcheck", 120.0),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_short_flag_takes_its_value_with_or_without_a_space(
+    server: FakeServer, argv: list[str], name: str, value: object
+) -> None:
+    expected = Config.from_options(**{name: value})
+    assert main(["a:b", *argv]) == main([*argv, "a:b"]) == 0
+    assert server.calls == [("a:b", expected), ("a:b", expected)]
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--reuse-port", True), ("--no-reuse-port", False)])
+def test_a_pair_that_is_automatic_can_be_switched_either_way(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, flag: str, value: bool
+) -> None:
+    monkeypatch.setenv("MINIASGI_REUSE_PORT", "auto")
+    assert main(["a:b"]) == main(["a:b", flag]) == 0
+    monkeypatch.setenv("MINIASGI_REUSE_PORT", "on" if value else "off")
+    assert main(["a:b"]) == 0
+    assert [config.reuse_port for _, config in server.calls] == [None, value, value]
 
 
 @pytest.mark.parametrize(
@@ -278,7 +378,16 @@ def test_an_alias_is_its_option_and_keeps_its_name_in_errors(
         (["a:b", "--acess-log"], "--acess-log: no such option; did you mean --access-log? (try 'miniasgi --help')"),
         (["a:b", "--no-factory"], "--no-factory: no such option; did you mean --factory? (try 'miniasgi --help')"),
         (["a:b", "--zzzzzz"], "--zzzzzz: no such option (try 'miniasgi --help')"),
-        (["a:b", "-p", "80"], "-p: no such option (try 'miniasgi --help')"),
+        (["a:b", "-W", "4"], "-W: no such option (try 'miniasgi --help')"),
+        (["a:b", "-"], "-: no such option (try 'miniasgi --help')"),
+        (["a:b", "-w"], "-w: a value is missing, expected N|auto"),
+        (["-w", "a:b"], "-w: found 'a:b', expected a whole number from 1 to 1024, or auto"),
+        (["a:b", "-w", "-1"], "-w: found '-1', expected a whole number from 1 to 1024, or auto"),
+        (["a:b", "-t", "-w4"], "-t: a value is missing, expected TIME"),
+        (["a:b", "-k", "fork"], "-k: found 'fork', expected one of process or thread"),
+        (["a:b", "-p", "."], "-p: found '.', expected the path of a file"),
+        (["a:b", "--reload-dir", "."], "--reload-dir: needs --reload"),
+        (["a:b", "--reload-delay=1"], "--reload-delay: needs --reload"),
         (
             [],
             "APP or --static DIR is missing: expected module:attribute, such as myapp:app, or a directory to serve "
@@ -320,6 +429,7 @@ def test_an_option_cannot_be_shortened(server: FakeServer, capsys: pytest.Captur
 
 def test_a_pair_takes_no_value(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "a:b", "--no-access-log=1").endswith("takes no value, found '1'")
+    assert refused(capsys, "a:b", "--reuse-port=auto").endswith("takes no value, found 'auto'")
 
 
 @pytest.mark.parametrize("status", [0, 3])
@@ -366,9 +476,13 @@ def test_help_names_every_option_its_group_and_its_default() -> None:
         assert f"\n{option.group}:\n" in text
         assert f"\n  {option.flag}" in text
         assert option.help in words
-        for name in filter(None, [option.negative, *option.aliases]):
+        for name in filter(None, [option.negative, *option.aliases, option.variable]):
             assert name in words
     assert "[16 KiB]" in words
+    assert " it is replaced. Also --timeout, -t. [30 s] " in words
+    assert " may use. Also -w, $WEB_CONCURRENCY. [1] " in words
+    assert words.count(" Also ") == sum(bool(option.aliases or option.variable) for option in OPTIONS)
+    assert "\n  --reuse-port / --no-reuse-port\n" in text
     assert "--listing [html,json] " in text
     assert text.startswith("usage: miniasgi APP [options]\n       miniasgi --static DIR [options]\n")
 
@@ -393,6 +507,41 @@ def test_version_names_what_the_server_runs_on(
     assert lines[0].startswith("miniasgi ")
     assert lines[1].endswith(f" {'.'.join(map(str, sys.version_info[:3]))}")
     assert lines[2:] == ["uvloop not installed", "httptools of-httptools", "h11 of-h11"]
+
+
+class FullDisk(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+class GonePipe(io.StringIO):
+    """Takes what is written, and fails when it is to leave, as a file with a buffer does."""
+
+    def flush(self) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+@pytest.mark.parametrize("flag", ["--help", "--version", "--hash-password"])
+@pytest.mark.usefixtures("hashing")
+def test_what_cannot_be_printed_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("secret\n"))
+    monkeypatch.setattr(sys, "stdout", FullDisk())
+    assert main([flag]) == 3
+    assert sys.stdout.closed
+    assert capsys.readouterr().err == "miniasgi: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("flag", ["--help", "--version", "--hash-password"])
+@pytest.mark.usefixtures("hashing")
+def test_a_reader_who_has_gone_is_told_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("secret\n"))
+    monkeypatch.setattr(sys, "stdout", GonePipe())
+    assert main([flag]) == 141
+    assert capsys.readouterr().err == ""
 
 
 class Terminal(io.StringIO):
@@ -502,11 +651,21 @@ def test_the_hash_of_a_password_fits_an_option(tmp_path: Path) -> None:
     assert Config.from_options(basic_auth=f"me:{done.stdout}").basic_auth == (("me", done.stdout.strip()),)
 
 
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MINIASGI_")}
+def run(*arguments: str, cwd: Path, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    foreign = {option.variable for option in OPTIONS}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("MINIASGI_") and name not in foreign
+    }
     environment["PYTHONPATH"] = str(ROOT)
     return subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=environment,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -514,6 +673,27 @@ def test_the_module_runs_under_the_name_it_was_called_by(tmp_path: Path) -> None
     done = run("-m", "miniasgi", "--help", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: python -m miniasgi APP [options]\n")
+
+
+# --help is longer than the buffer of standard output, --version is not: they fail in different places.
+@pytest.mark.parametrize("flag", ["--help", "--version"])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_the_interpreter_adds_nothing_to_what_is_said_of_a_full_disk(tmp_path: Path, flag: str) -> None:
+    with open("/dev/full", "wb") as full:
+        done = run("-m", "miniasgi", flag, cwd=tmp_path, stdout=full.fileno())
+    assert done.returncode == 3
+    assert done.stderr == "miniasgi: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("flag", ["--help", "--version"])
+def test_the_interpreter_says_nothing_of_a_closed_pipe(tmp_path: Path, flag: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = run("-m", "miniasgi", flag, cwd=tmp_path, stdout=writer)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.slow
@@ -535,7 +715,7 @@ def test_the_process_ends_with_the_status_of_a_bad_option(tmp_path: Path) -> Non
 def test_help_loads_neither_the_server_nor_asyncio(tmp_path: Path) -> None:
     script = (
         "import sys; from miniasgi.cli import main; main(['--help']); "
-        "names = ('asyncio', 'getpass', 'hashlib', 'miniasgi.server', 'miniasgi.static'); "
+        "names = ('asyncio', 'getpass', 'hashlib', 'miniasgi.server', 'miniasgi.static', 'miniasgi.workers'); "
         "print([name for name in sys.modules if name in names], file=sys.stderr)"
     )
     done = run("-c", script, cwd=tmp_path)

@@ -11,7 +11,8 @@ import pytest
 from miniasgi.config import OPTIONS, Config
 from miniasgi.errors import UsageError
 from miniasgi.hashed_names import HASHED_NAME
-from miniasgi.options import KIB, MIB, Option
+from miniasgi.kinds import KIB, MIB
+from miniasgi.options import Option
 
 BY_NAME = {each.name: each for each in OPTIONS}
 
@@ -40,6 +41,19 @@ def test_the_defaults_are_those_that_the_documentation_promises() -> None:
         "host": "127.0.0.1",
         "port": 8000,
         "backlog": 2048,
+        "reuse_port": None,
+        "workers": 1,
+        "worker_class": "process",
+        "executor_threads": None,
+        "preload": False,
+        "timeout_worker_healthcheck": 30.0,
+        "limit_max_requests": None,
+        "limit_max_requests_jitter": 0,
+        "workers_lifetime": None,
+        "workers_lifetime_jitter": 0.0,
+        "workers_max_rss": None,
+        "hooks": "",
+        "pid": "",
         "loop": "auto",
         "http": "auto",
         "server_header": True,
@@ -75,6 +89,11 @@ def test_the_defaults_are_those_that_the_documentation_promises() -> None:
         "timeout_keep_alive": 75.0,
         "timeout_write": 60.0,
         "timeout_graceful_shutdown": 10.0,
+        "reload": False,
+        "reload_dir": (),
+        "reload_include": (),
+        "reload_exclude": (),
+        "reload_delay": 0.25,
         "open": False,
         "live_reload": False,
     }
@@ -141,7 +160,10 @@ def test_what_is_no_size_is_refused(name: str, value: object) -> None:
     assert "expected a size of at least 1 octet, such as 65536, 64k, 10m or 1g" in refusal(name, value)
 
 
-@pytest.mark.parametrize("name", ["limit_request_body", "limit_concurrency"])
+@pytest.mark.parametrize(
+    "name",
+    ["limit_request_body", "limit_concurrency", "limit_max_requests", "workers_lifetime", "workers_max_rss"],
+)
 @pytest.mark.parametrize("value", [None, "none", "None"])
 def test_none_takes_an_optional_limit_away(name: str, value: object) -> None:
     assert getattr(Config.from_options(**{name: value}), name) is None
@@ -154,6 +176,39 @@ def test_the_limits_of_a_head_cannot_be_taken_away(value: object) -> None:
 
 def test_an_optional_limit_says_that_none_is_possible() -> None:
     assert refusal("limit_concurrency", 0).endswith("a whole number of at least 1, or none for no limit")
+
+
+@pytest.mark.parametrize("name", ["workers", "executor_threads", "reuse_port"])
+@pytest.mark.parametrize("value", [None, "auto", "Auto"])
+def test_auto_is_none_where_the_server_finds_a_value_itself(name: str, value: object) -> None:
+    assert getattr(Config.from_options(**{name: value}), name) is None
+
+
+@pytest.mark.parametrize("name", ["workers", "executor_threads"])
+@pytest.mark.parametrize("value", [0, 1025, "none", "", 1.0, True])
+def test_how_many_is_a_number_or_auto(name: str, value: object) -> None:
+    assert refusal(name, value).endswith("expected a whole number from 1 to 1024, or auto")
+
+
+@pytest.mark.parametrize("name", ["limit_max_requests_jitter", "workers_lifetime_jitter"])
+def test_nothing_may_be_added_at_random(name: str) -> None:
+    assert getattr(Config.from_options(**{name: "0"}), name) == 0
+    refusal(name, None)
+
+
+def test_what_is_reloaded_is_lines_or_lists(tmp_path: Path) -> None:
+    config = Config.from_options(reload_dir=[str(tmp_path)], reload_include="*.css\n*.html", reload_exclude="build")
+    assert config.reload_dir == (str(tmp_path),)
+    assert (config.reload_include, config.reload_exclude) == (("*.css", "*.html"), ("build",))
+    assert refusal("reload_dir", str(tmp_path / "missing")).endswith("expected a directory that exists")
+    assert refusal("reload_include", [""]).endswith("expected a pattern such as *.css")
+
+
+def test_hooks_are_named_and_the_pid_goes_to_a_file(tmp_path: Path) -> None:
+    config = Config(hooks="my.hooks:Hooks", pid=str(tmp_path / "pid"))
+    assert (config.hooks, config.pid) == ("my.hooks:Hooks", str(tmp_path / "pid"))
+    assert refusal("hooks", "hooks").endswith("expected module:attribute, with dots allowed in both")
+    assert refusal("pid", str(tmp_path)).endswith("expected the path of a file")
 
 
 @pytest.mark.parametrize("name", TIMEOUTS)
@@ -297,6 +352,9 @@ def test_what_is_no_field_is_refused(value: object) -> None:
         ("header", "; did you mean headers?"),
         ("keep_alive", "; did you mean timeout_keep_alive?"),
         ("h11_max_incomplete_event_size", "; did you mean limit_request_head?"),
+        ("timeout", "; did you mean timeout_worker_healthcheck?"),
+        ("pid_file", "; did you mean pid?"),
+        ("w", "; did you mean workers?"),
         ("zzzzzz", ""),
     ],
 )
@@ -308,7 +366,7 @@ def test_an_unknown_option_is_refused_with_the_nearest_name(name: str, hint: str
 
 def test_no_two_options_share_a_flag_or_a_variable() -> None:
     flags = [flag for each in OPTIONS for flag in (each.flag, each.negative, *each.aliases) if flag]
-    variables = [each.env for each in OPTIONS]
+    variables = [name for each in OPTIONS for name in (each.env, each.variable) if name]
     assert len(set(flags)) == len(flags)
     assert len(set(variables)) == len(variables)
     assert (BY_NAME["static_headers"].flag, BY_NAME["static_headers"].env) == (
@@ -320,10 +378,27 @@ def test_no_two_options_share_a_flag_or_a_variable() -> None:
     assert (BY_NAME["access_log"].negative, BY_NAME["factory"].negative) == ("--no-access-log", "")
 
 
-def test_what_only_static_files_need_says_so() -> None:
-    needing = {each.name for each in OPTIONS if each.needs}
-    assert {each.needs for each in OPTIONS} == {"", "static"}
-    assert needing == {each.name for each in OPTIONS if each.group == "Static files"} - {"static"} | {"live_reload"}
+def test_an_option_that_means_nothing_without_another_says_so() -> None:
+    needing = {need: {each.name for each in OPTIONS if each.needs == need} for need in {each.needs for each in OPTIONS}}
+    del needing[""]
+    assert needing == {
+        "static": {each.name for each in OPTIONS if each.group == "Static files"} - {"static"} | {"live_reload"},
+        "reload": {"reload_dir", "reload_include", "reload_exclude", "reload_delay"},
+    }
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_a_wrong_value_is_never_another_error(option: Option) -> None:
+    class Strange:
+        __hash__ = None  # type: ignore[assignment]  # as of a list
+
+        def __repr__(self) -> str:
+            raise RuntimeError("not now")
+
+    strange = Strange()
+    for value in (strange, [strange], [("x", strange)], [(strange, "x")], [("x", "y", strange)], ("full", strange)):
+        with pytest.raises(UsageError, match=f"^{option.name}: found .+, expected "):
+            Config.from_options(**{option.name: value})
 
 
 def test_a_config_of_static_files_is_that_of_its_texts(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import http.client
@@ -16,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -236,6 +237,44 @@ def test_an_upload_is_hashed_however_it_is_framed() -> None:
 
         assert example.ask("GET", "/")[0] == 405
         example.stop()
+
+
+def test_an_event_stream_says_goodbye_when_the_server_stops() -> None:
+    command = ("examples.event_stream:app", "--timeout-graceful-shutdown", "60")
+    with serving(*command) as example, example.open() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        head, _, content = read_until(client, b"data: 1\n\n\r\n").partition(b"\r\n\r\n")
+        assert b"\r\ncontent-type: text/event-stream\r\n" in head
+        assert content == b"15\r\nevent: tick\ndata: 1\n\n\r\n"
+        # Long before the patience of the server ends.
+        log = example.stop()
+        last = b"event: goodbye\ndata: the server stops\nretry: 500\n\n"
+        assert read_until(client, b"0\r\n\r\n").endswith(b"\r\n%b\r\n0\r\n\r\n" % last)
+        assert client.recv(1) == b""
+    assert "still running" not in log
+
+
+def test_the_event_stream_ends_under_a_server_that_tells_nothing_of_its_stop() -> None:
+    from examples import event_stream
+
+    async def main(scope: dict[str, Any]) -> list[bytes]:
+        sent: list[bytes] = []
+        left = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.body":
+                sent.append(message["body"])
+                left.set()
+
+        await asyncio.wait_for(event_stream.app(scope, receive, send), PATIENCE_SECONDS)
+        return sent
+
+    for scope in ({"type": "http"}, {"type": "http", "extensions": None}, {"type": "http", "extensions": {}}):
+        assert asyncio.run(main(scope)) == [b"event: tick\ndata: 1\n\n"]
 
 
 def test_files_are_served_in_front_of_an_application() -> None:

@@ -1,26 +1,17 @@
-"""Options and kinds: what they say of themselves, and those kinds that build others."""
+"""Options: what they say of themselves, and what is offered for a name that is none."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, fields
 
 import pytest
 
 from miniasgi.errors import UsageError
-from miniasgi.options import Kind, Option, Refused, did_you_mean, read_octets, repeated, show_octets, whole, words
+from miniasgi.kinds import FLAG, SWITCH, Kind, automatic, repeated, whole
+from miniasgi.options import Option, did_you_mean, option
 
-COLOURS = words("red", "green", "blue", bare="red,blue")
 NUMBERS = repeated("N", whole(1).read)
-
-
-@pytest.mark.parametrize(
-    ("found", "shown"),
-    [
-        ("a\nb", r"found 'a\nb', expected c"),
-        (b"a", "found b'a', expected c"),
-        ("x" * 1000 + "y" * 1000, f"found '{'x' * 97} ... {'y' * 96}', expected c"),
-    ],
-)
-def test_a_refusal_is_one_short_line(found: object, shown: str) -> None:
-    assert str(Refused(found, "c")) == shown
+NUMBER = whole(1)
 
 
 def test_an_option_that_refuses_is_called_as_the_user_called_it() -> None:
@@ -32,61 +23,33 @@ def test_an_option_that_refuses_is_called_as_the_user_called_it() -> None:
 
 def test_an_option_says_that_it_is_repeatable() -> None:
     assert Option(NUMBERS, "Group", "Help.").meaning == "Help. Repeatable."
-    assert Option(COLOURS, "Group", "Help.").meaning == "Help."
-
-
-def test_brackets_say_that_a_value_may_be_left_out() -> None:
-    assert [COLOURS.form, NUMBERS.form, Kind("", str).form] == ["[red,green,blue]", "N", ""]
+    assert Option(NUMBER, "Group", "Help.").meaning == "Help."
 
 
 @pytest.mark.parametrize(
-    ("value", "read"),
-    [
-        ("red", ("red",)),
-        (" Blue , RED ", ("blue", "red")),
-        ("red,red", ("red",)),
-        (["green", "red"], ("green", "red")),
-        (("green",), ("green",)),
-        ("none", ()),
-        (" None ", ()),
-        ((), ()),
-        (COLOURS.bare, ("red", "blue")),
-    ],
+    ("kind", "negative"),
+    [(SWITCH, "--no-some-thing"), (automatic(SWITCH), "--no-some-thing"), (FLAG, ""), (NUMBER, "")],
+    ids=["switch", "automatic switch", "flag", "number"],
 )
-def test_words_are_some_of_those_there_are(value: object, read: tuple[str, ...]) -> None:
-    assert COLOURS.read(value) == read
-    assert COLOURS.read(COLOURS.show(read)) == read
+def test_only_a_pair_can_be_switched_off(kind: Kind, negative: str) -> None:
+    assert Option(kind, "Group", "Help.", flag="--some-thing").negative == negative
 
 
-@pytest.mark.parametrize("value", ["", ",", "red,", "pink", "red,none", "red blue", [], None, True, 5, [5], [["red"]]])
-def test_other_words_are_refused_with_those_there_are(value: object) -> None:
-    with pytest.raises(Refused) as caught:
-        COLOURS.read(value)
-    assert str(caught.value) == (
-        f"found {value!r}, expected one or more of red, green, blue, with commas between them, or none"
+def test_a_variable_is_named_after_the_flag_whatever_others_call_it() -> None:
+    assert Option(NUMBER, "Group", "Help.", flag="--some-thing", variable="OTHER").env == "MINIASGI_SOME_THING"
+
+
+def test_a_field_carries_its_option_and_has_its_default() -> None:
+    @dataclass
+    class Some:
+        thing: int = option(
+            5, NUMBER, group="Group", help="Help.", flag="--it", aliases=("-i",), needs="other", variable="OTHER"
+        )
+
+    assert Some().thing == 5
+    assert fields(Some)[0].metadata["option"] == Option(
+        NUMBER, "Group", "Help.", flag="--it", aliases=("-i",), needs="other", variable="OTHER"
     )
-
-
-@pytest.mark.parametrize(
-    ("value", "read"), [("1\n2\n", (1, 2)), ([1, "2"], (1, 2)), ((2, 2), (2, 2)), (3, (3,)), ((), ())]
-)
-def test_what_is_repeated_is_lines_or_a_list_and_keeps_its_order(value: object, read: tuple[int, ...]) -> None:
-    assert NUMBERS.read(value) == read
-    assert NUMBERS.read(NUMBERS.show(read) or read) == read
-
-
-@pytest.mark.parametrize(
-    ("value", "found"), [("1\n\n2", "''"), ("", "''"), ([1, None], "None"), ({}, "{}"), (None, "None")]
-)
-def test_a_wrong_one_of_many_is_the_one_that_is_shown(value: object, found: str) -> None:
-    with pytest.raises(Refused) as caught:
-        NUMBERS.read(value)
-    assert str(caught.value) == f"found {found}, expected a whole number of at least 1"
-
-
-@pytest.mark.parametrize("octets", [1, 1000, 1024, 1536, 64 * 1024**2, 3 * 1024**3])
-def test_octets_read_back_from_how_they_are_shown(octets: int) -> None:
-    assert read_octets(show_octets(octets)) == octets
 
 
 @pytest.mark.parametrize(("word", "hint"), [("prot", "; did you mean port?"), ("zzz", "")])

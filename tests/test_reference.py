@@ -36,6 +36,12 @@ def test_every_option_is_documented_in_a_sentence_and_has_a_row(option: Option) 
         assert f"`{flag}" in rows[0]
 
 
+def test_a_variable_of_other_servers_stands_behind_our_own() -> None:
+    shown = re.findall(r"\| `(MINIASGI_\w+)`, `(\w+)` \|", options_page())
+    assert shown == [(option.env, option.variable) for option in OPTIONS if option.variable]
+    assert ("MINIASGI_WORKERS", "WEB_CONCURRENCY") in shown
+
+
 def test_each_table_has_the_same_columns_in_every_row() -> None:
     rows = [line for line in options_page().splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}

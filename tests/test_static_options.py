@@ -253,11 +253,24 @@ def test_a_type_is_for_an_extension(value: object, pair: tuple[str, str]) -> Non
         "md=a/é",
         'md=a/b;c="\u20ac"',
         ("md",),
+        ("md", 5),
+        (5, "a/b"),
+        ("md", ["a/b"]),
+        (b"md", b"a/b"),
+        {"md": "a/b"},
+        {"md": 5},
         5,
+        None,
+        [],
     ],
 )
 def test_what_is_no_type_is_refused(value: object) -> None:
     refusal("mime", [value])
+
+
+@pytest.mark.parametrize("value", [5, None, {"md": 5}, {"md": "a/b"}, {"md=a/b"}, iter(["md=a/b"]), b"md=a/b"])
+def test_types_are_a_list_and_nothing_else(value: object) -> None:
+    assert refusal("mime", value).endswith("expected EXT=TYPE, such as md=text/markdown")
 
 
 def test_globs_hide() -> None:
@@ -321,7 +334,21 @@ def test_an_origin_has_a_scheme_and_a_host(value: str, origin: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["example.org", "https://example.org/", "https://a, https://b", "a:b", "null", "https://", "https://a:", None],
+    [
+        "example.org",
+        "https://example.org/",
+        "https://a, https://b",
+        "a:b",
+        "null",
+        "https://",
+        "https://a:",
+        None,
+        5,
+        True,
+        b"*",
+        ["*"],
+        {"*": 1},
+    ],
 )
 def test_what_is_no_origin_is_refused(value: object) -> None:
     expected = "expected * or an origin without a path, such as https://example.org, or none"

@@ -18,11 +18,13 @@ class Lifespan:
     """One application's lifespan.
 
     *mode* is "on", "off" or "auto", which takes an application that raises at once for one without a lifespan.
+    *draining* is what the application is given to see that the server begins to stop; without one given, it never does.
     """
 
-    def __init__(self, app: App, mode: str) -> None:
+    def __init__(self, app: App, mode: str, draining: asyncio.Event | None = None) -> None:
         self._app = app
         self._mode = mode
+        self._draining = draining or asyncio.Event()
         #: What the application stores for its requests; each gets a shallow copy.
         self.state: dict[str, Any] = {}
         self._task: asyncio.Task[None] | None = None
@@ -80,6 +82,7 @@ class Lifespan:
             "type": "lifespan",
             "asgi": {"version": "3.0", "spec_version": "2.0"},
             "state": self.state,
+            "extensions": {"miniasgi.draining": {"event": self._draining}},
         }
         try:
             await self._app(scope, self._messages.get, self._send)

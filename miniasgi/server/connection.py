@@ -15,7 +15,7 @@ from ..asgi.scope import Origin, http_scope
 from ..errors import ContentTooLarge, Overloaded, RequestError
 from ..http1.head import CHUNKED, RequestHead
 from .ending import BUSY, CLOSED, CLOSING, DRAINING, HEAD, IDLE, EndingHalf
-from .service import Service
+from .service import TICK_SECONDS, Service
 
 __all__ = ["HttpConnection"]
 
@@ -58,6 +58,7 @@ class HttpConnection(EndingHalf):
             "http",
             service.config.root_path,
             service.state,
+            service.draining,
         )
         service.connections.add(self)
         if service.stopping:
@@ -245,17 +246,23 @@ class HttpConnection(EndingHalf):
         self.closing_announced = False
         if self._unread:
             self._received_some()
+        service.requests += 1
+        service.starting = exchange
         # Asked here, and not only there, because for most applications there is nothing to ask.
         answer = None if service.immediate is None else service.immediate_answer(exchange.head)
         if answer is not None and answer.file is None:
             self.respond_at_once(exchange, answer)
+            service.starting = None
             return
         app = service.app if answer is None else answer
         task = service.spawn(exchange.run(app, http_scope(exchange.head, self._origin)))
         if not exchange.done:
             # Tasks are held weakly by asyncio; and whoever stops the server has to find this one.
             exchange.task = task
+            if service.access is None:
+                exchange.started_at = service.now - TICK_SECONDS
             service.running.add(exchange)
+        service.starting = None
 
     def _received_some(self) -> None:
         """Content has come: more is due before long, unless the application has enough for now."""

@@ -1,4 +1,4 @@
-"""Listening sockets: bound once, served by the event loop for as long as connections can be taken.
+"""Listening sockets, served by the event loop for as long as connections can be taken.
 
 Knows sockets and the loop. Does not know what a connection is: it is given a factory.
 """
@@ -11,9 +11,9 @@ import os
 import socket
 from collections.abc import Callable
 
-from ..errors import StartupError
+from .binding import url_of
 
-__all__ = ["Listener", "bind", "descriptors_to_spare"]
+__all__ = ["Listener", "descriptors_to_spare"]
 
 logger = logging.getLogger("miniasgi.server")
 
@@ -22,49 +22,6 @@ logger = logging.getLogger("miniasgi.server")
 _ACCEPTED_AT_ONCE = 32
 # 32: descriptors left for the application's and the server's own files.
 _RESERVE = 32
-
-
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Sockets bound to every address of *host*, all on one port, which is the system's choice where *port* is 0.
-
-    Raises StartupError naming address and reason.
-    """
-    try:
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise StartupError(f"cannot listen on {_show(host, port)}: {error.strerror or error}") from error
-    bound: list[socket.socket] = []
-    for family, kind, protocol, _, address in dict.fromkeys(found):
-        if bound and not port:
-            address = (address[0], bound[0].getsockname()[1], *address[2:])
-        try:
-            listener = socket.socket(family, kind, protocol)
-        except OSError:
-            continue  # a kernel without IPv6 may still be told of addresses that have it
-        try:
-            if os.name == "posix":
-                # A server that starts again must not wait for its predecessor's connections to be forgotten.
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                # The same on every system: "::" is IPv6 only, and IPv4 is listened to where its address is named.
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            # Connections inherit it: an answer must not wait for the client to acknowledge the one before.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            listener.setblocking(False)
-            listener.bind(address)
-        except OSError as error:
-            for other in (listener, *bound):
-                other.close()
-            shown = _show(str(address[0]), int(address[1]))
-            raise StartupError(f"cannot listen on {shown}: {error.strerror or error}") from error
-        bound.append(listener)
-    if not bound:
-        raise StartupError(f"cannot listen on {_show(host, port)}: the system has no sockets for such addresses")
-    return bound
-
-
-def _show(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def descriptors_to_spare() -> int:
@@ -90,6 +47,8 @@ class Listener:
 
     def __init__(self, bound: socket.socket, backlog: int) -> None:
         self._socket = bound
+        # An embedding program's own may be blocking, and the loop would wait for the client after the last one.
+        bound.setblocking(False)
         self._backlog = backlog
         self._loop: asyncio.AbstractEventLoop | None = None  # while connections are accepted
         self._failed = False  # whether accept() has, which is said once
@@ -104,7 +63,7 @@ class Listener:
 
     @property
     def url(self) -> str:
-        return f"http://{_show(*self.address)}"
+        return url_of(self._socket)
 
     def resume(self, factory: Callable[[], asyncio.BaseProtocol]) -> None:
         """Accept connections; *factory* makes the protocol of each, and may call pause()."""

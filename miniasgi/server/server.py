@@ -1,13 +1,15 @@
 """A server: listens, keeps its connections' deadlines, drains, stops.
 
 Knows the running loop, listeners and connections. Installs no signal handler and configures no logging, so that it
-can be embedded in a program that has its own (server.run does both for the command line).
+can be embedded in a program that has its own (workers.run does both for the command line).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -20,9 +22,10 @@ from ..errors import StartupError
 from ..http1 import parsers
 from ..observe.access import AccessLog
 from ..types import App
+from .binding import bind
 from .connection import HttpConnection
-from .listeners import Listener, bind, descriptors_to_spare
-from .service import TICK_SECONDS, Service
+from .listeners import Listener, descriptors_to_spare
+from .service import TICK_SECONDS, RunningRequest, Service
 
 __all__ = ["Server", "parser_factory"]
 
@@ -56,16 +59,24 @@ class Server:
             print(server.port)
 
     Any number of servers may share a loop. *app* is an ASGI application, or "module:attribute"; it may be left out
-    where *config* has folders to serve.
+    where *config* has folders to serve. *sockets*, bound already, are listened to instead of *config*'s address; there
+    may be none at first.
 
     Raises:
         StartupError: from serve() and ``async with``: the application cannot be loaded or started, or the address
             cannot be had.
     """
 
-    def __init__(self, app: App | str | None = None, config: Config | None = None) -> None:
+    def __init__(
+        self,
+        app: App | str | None = None,
+        config: Config | None = None,
+        *,
+        sockets: Sequence[socket.socket] | None = None,
+    ) -> None:
         self.config = config or Config()
         self._app = application(app, self.config)
+        self._sockets = sockets
         self._listeners: list[Listener] = []
         self._stop = asyncio.Event()
         self._forced = asyncio.Event()
@@ -91,6 +102,28 @@ class Server:
         """Where the server can be reached."""
         return [listener.url for listener in self._listeners]
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._service.connections)
+
+    @property
+    def running(self) -> int:
+        """How many requests are running."""
+        return len(self._service.running)
+
+    @property
+    def requests(self) -> int:
+        """How many have been taken."""
+        return self._service.requests
+
+    def running_requests(self) -> tuple[list[RunningRequest], int]:
+        """Those that are running, oldest first, and how many more there are; from any thread.
+
+        Raises RuntimeError if they change too fast, which they do not while the loop is stuck.
+        """
+        return self._service.running_requests()
+
     async def serve(self) -> None:
         """Serve until stop() is called, then drain and return."""
         async with self:
@@ -109,7 +142,7 @@ class Server:
     async def __aenter__(self) -> Server:
         config = self.config
         # In this order: an address that cannot be had is told before an application has done its start-up.
-        bound = bind(config.host, config.port)
+        bound = bind(config.host, config.port) if self._sockets is None else self._sockets
         self._listeners = [Listener(socket, config.backlog) for socket in bound]
         try:
             access_logger = logging.getLogger("miniasgi.access")
@@ -117,7 +150,7 @@ class Server:
             access = AccessLog(access_logger) if enabled else None
             loop = asyncio.get_running_loop()
             self._service = Service(self._app, config, loop, parser_factory(config.http), access)
-            self._lifespan = Lifespan(self._app, config.lifespan)
+            self._lifespan = Lifespan(self._app, config.lifespan, self._service.draining)
             self._service.state = self._lifespan.state
             await self._lifespan.start_up()
             self._open_limit = descriptors_to_spare()
@@ -147,6 +180,26 @@ class Server:
             service.access.flush()
 
     # Accepting
+
+    def listen(self, sockets: Iterable[socket.socket]) -> list[Listener]:
+        """Accept connections from these bound sockets, too, which are the server's from now on."""
+        added = [Listener(each, self.config.backlog) for each in sockets]
+        if self._service.stopping:
+            for listener in added:
+                listener.close()
+            return []
+        self._listeners += added
+        if self._accepting:
+            for listener in added:
+                listener.resume(self._connect)
+        return added
+
+    def forget(self, listeners: Iterable[Listener]) -> None:
+        """Accept no more from these, and close their sockets; connections that are open go on."""
+        for listener in listeners:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+                listener.close()
 
     def _accept(self) -> None:
         self._accepting = True
@@ -196,8 +249,7 @@ class Server:
     async def _drain(self) -> None:
         """Let running requests finish, then end them: hang up, cancel, cut. Each step is bounded."""
         service = self._service
-        service.stopping = True
-        service.tell_stop()
+        service.begin_stop()
         self._accepting = False
         for listener in self._listeners:
             listener.close()

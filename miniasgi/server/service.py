@@ -6,11 +6,12 @@ second: no request starts a timer or asks for the date.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from asyncio import AbstractEventLoop, Future, Transport
+from asyncio import AbstractEventLoop, Event, Future, Transport
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..asgi.exchange import Exchange
 from ..config import Config
@@ -22,12 +23,14 @@ from ..observe.access import AccessLog
 from ..types import App, Fields, Receive, Scope, Send
 from .tasks import Spawn, task_spawner
 
-__all__ = ["TICK_SECONDS", "Connection", "ReadyAnswer", "Service"]
+__all__ = ["TICK_SECONDS", "Connection", "ReadyAnswer", "RunningRequest", "Service"]
 
 logger = logging.getLogger("miniasgi.server")
 
 #: How often tick() is to be called.
 TICK_SECONDS = 1.0
+# 10: how often a set is copied that the loop's thread changes meanwhile. A loop that is blocked changes none.
+_COPIES = 10
 
 
 class Connection(Protocol):
@@ -69,6 +72,20 @@ class ReadyAnswer(Protocol):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
+class RunningRequest(NamedTuple):
+    """A request whose application has not returned, for a log line.
+
+    Attributes:
+        target: as received, with quotes and backslashes escaped as in access lines.
+        seconds: since its head was complete. Without an access log it is reckoned from the tick before that, so up to a
+            second too much, or as much as the loop had been held up; never too little.
+    """
+
+    method: str
+    target: str
+    seconds: float
+
+
 class Service:
     """One server's application, settings and books.
 
@@ -77,7 +94,11 @@ class Service:
             never early.
         defaults: field lines that every response gets which does not state its own Date or Server.
         stopping: whether responses must announce that their connection closes.
+        draining: set with it; what applications are given to wait for.
         connections: those that are open.
+        requests: how many have been begun, those included that were answered without calling the application, and not
+            those refused before.
+        starting: the exchange whose first step is being run, which may be its only one; set by its connection.
         running: exchanges whose application has not returned, but for those that return at once.
         state: what lifespan start-up has stored.
     """
@@ -113,9 +134,12 @@ class Service:
         self.limit_running = config.limit_concurrency
         self.keep_alive_seconds = config.timeout_keep_alive
         self.connections: set[Connection] = set()
+        self.requests = 0
+        self.starting: Exchange | None = None
         self.running: set[Exchange] = set()
         self.state: dict[str, Any] = {}
         self.stopping = False
+        self.draining = Event()
         #: Connections accepted and not yet lost, those included that asyncio has not handed over.
         self.opened = 0
         # Resolved when nothing is left of what is waited for; only while the server stops.
@@ -141,10 +165,46 @@ class Service:
             logger.exception("%s: no immediate answer", line.log)
             return None
 
+    def begin_stop(self) -> None:
+        """Let no connection take another request, and applications know it; must be called before any is closed."""
+        self.stopping = True
+        self.draining.set()
+        self.tell_stop()
+
     def tell_stop(self) -> None:
         """Let the application end responses that go on for as long as the client likes."""
         if self._stops is not None:
             self._stops()
+
+    def running_requests(self, most: int = 100) -> tuple[list[RunningRequest], int]:
+        """The requests that are running, oldest first: the first *most* of them, and how many there are besides.
+
+        May be called from any thread, also while an application blocks the loop's.
+
+        Raises:
+            RuntimeError: they changed each time they were looked at, so the loop is not blocked.
+        """
+        # In this order: an exchange goes from the one place to the other, and must not be missed on its way.
+        starting = self.starting
+        exchanges = self._running_now()
+        if starting is not None and not starting.done:
+            exchanges.add(starting)
+        # One that is being started has begun since the last tick, if it has not noted when.
+        ticked = self.now - TICK_SECONDS
+        begun = sorted((exchange.started_at or ticked, exchange.head.line.log) for exchange in exchanges)
+        now = self.clock()
+        requests = []
+        for started_at, line in begun[:most]:
+            method, target, _ = line[1:-1].split(" ")
+            requests.append(RunningRequest(method, target, max(now - started_at, 0.0)))
+        return requests, len(begun) - len(requests)
+
+    def _running_now(self) -> set[Exchange]:
+        for _ in range(_COPIES):
+            # CPython copies a set in one go, but does not promise it.
+            with contextlib.suppress(RuntimeError):
+                return self.running.copy()
+        raise RuntimeError(f"the running requests changed each of the {_COPIES} times they were looked at")
 
     def tick(self) -> None:
         """Set the clock and the Date field (RFC 9110 §6.6.1)."""

@@ -85,8 +85,52 @@ def test_the_scope_is_what_the_specification_says() -> None:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             scopes.append(dict(scope))
 
-        await Lifespan(app, "auto").start_up()
-        assert scopes == [{"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}]
+        draining = asyncio.Event()
+        await Lifespan(app, "auto", draining).start_up()
+        assert scopes == [
+            {
+                "type": "lifespan",
+                "asgi": {"version": "3.0", "spec_version": "2.0"},
+                "state": {},
+                "extensions": {"miniasgi.draining": {"event": draining}},
+            }
+        ]
+
+    run(test())
+
+
+def test_an_application_learns_of_the_stop_before_its_shutdown() -> None:
+    async def test() -> None:
+        seen: list[str] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send(STARTED)
+            await scope["extensions"]["miniasgi.draining"]["event"].wait()
+            seen.append("draining")
+            told.set()
+            seen.append((await receive())["type"])
+            await send(STOPPED)
+
+        draining, told = asyncio.Event(), asyncio.Event()
+        lifespan = Lifespan(app, "on", draining)
+        await lifespan.start_up()
+        assert seen == []
+        draining.set()
+        await told.wait()
+        await lifespan.shut_down(5)
+        assert seen == ["draining", "lifespan.shutdown"]
+
+    run(test())
+
+
+def test_without_a_server_nothing_drains() -> None:
+    async def test() -> None:
+        app = Supports()
+        lifespan = Lifespan(app, "on")
+        await lifespan.start_up()
+        await lifespan.shut_down(5)
+        assert not app.scope["extensions"]["miniasgi.draining"]["event"].is_set()
 
     run(test())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Event
 from typing import Any
 
 import pytest
@@ -23,7 +24,8 @@ def origin(**changes: Any) -> Origin:
 
 def test_a_scope_is_what_the_specification_says() -> None:
     request = head(b"POST /caf%C3%A9/%2F?a=%20b&c HTTP/1.1", (b"x-a", b"1"), (b"cookie", b"c"), (b"x-a", b"2"))
-    scope = http_scope(request, origin(root_path="/api", state={"pool": 7}))
+    draining = Event()
+    scope = http_scope(request, origin(root_path="/api", state={"pool": 7}, draining=draining))
     assert scope == {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.5"},
@@ -43,6 +45,7 @@ def test_a_scope_is_what_the_specification_says() -> None:
             "http.response.pathsend": {},
             "http.response.zerocopysend": {},
             "http.response.early_hint": {},
+            "miniasgi.draining": {"event": draining},
         },
     }
 
@@ -125,20 +128,26 @@ def test_addresses_are_left_as_they_are(client: Any, server: Any) -> None:
 def test_http_1_0_has_neither_trailers_nor_early_hints() -> None:
     scope = http_scope(head(b"GET / HTTP/1.0"), origin())
     assert scope["http_version"] == "1.0"
-    assert list(scope["extensions"]) == ["http.response.pathsend", "http.response.zerocopysend"]
+    assert list(scope["extensions"]) == [
+        "http.response.pathsend",
+        "http.response.zerocopysend",
+        "miniasgi.draining",
+    ]
 
 
 def test_what_one_request_changes_no_other_sees() -> None:
-    request, shared = head(b"GET / HTTP/1.1", (b"a", b"b")), origin(state={"pool": [1]})
+    draining = Event()
+    request, shared = head(b"GET / HTTP/1.1", (b"a", b"b")), origin(state={"pool": [1]}, draining=draining)
     first = http_scope(request, shared)
     first["headers"].append((b"x", b"y"))
     first["state"]["user"] = "me"
     first["extensions"]["mine"] = {}
     first["extensions"]["http.response.pathsend"]["mine"] = 1
+    first["extensions"]["miniasgi.draining"]["event"] = None
     first["asgi"]["mine"] = 1
     first["path"] = "/other"
     second = http_scope(request, shared)
-    assert second == http_scope(head(b"GET / HTTP/1.1", (b"a", b"b")), origin(state={"pool": [1]}))
+    assert second == http_scope(head(b"GET / HTTP/1.1", (b"a", b"b")), origin(state={"pool": [1]}, draining=draining))
     assert shared.state == {"pool": [1]}
 
 
@@ -146,3 +155,16 @@ def test_state_is_a_shallow_copy() -> None:
     pool: list[int] = []
     shared = origin(state={"pool": pool})
     assert http_scope(head(), shared)["state"]["pool"] is pool
+
+
+def test_a_draining_server_is_seen_by_requests_from_before() -> None:
+    shared = origin(draining=Event())
+    before = http_scope(head(), shared)["extensions"]["miniasgi.draining"]["event"]
+    assert not before.is_set()
+    shared.draining.set()
+    assert before.is_set()
+    assert http_scope(head(), shared)["extensions"]["miniasgi.draining"]["event"] is before
+
+
+def test_without_a_server_nothing_drains() -> None:
+    assert not http_scope(head(), origin())["extensions"]["miniasgi.draining"]["event"].is_set()

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from . import chart, machine, report
+from . import chart, machine, report, workers
 from .comparison import Comparison
 from .idle import first_answer, idle_memory, median_or_none
 from .load import has_wrk
@@ -24,7 +24,7 @@ from .workload import Family, Workload
 from .workloads import HELLO, WORKLOADS
 
 MEMORY, STARTUP, CONNECTIONS = "memory", "startup", "connections"
-OTHER_MEASUREMENTS = (MEMORY, STARTUP, CONNECTIONS)
+OTHER_MEASUREMENTS = (MEMORY, STARTUP, CONNECTIONS, *workers.MEASUREMENTS)
 CONNECTION_COUNTS = (1, 10, 100, 1000)
 
 
@@ -53,6 +53,7 @@ def main() -> int:
             results[MEMORY] = _measure_memory(bench, 50 if options.short else min(5000, limit - 500))
         if STARTUP in wanted:
             results[STARTUP] = _measure_startup(bench, 1 if options.short else 7)
+    results |= workers.measure(bench, wanted)
     if not options.short:
         print(f"\n{targets_text(results)}")
     return _finish(bench, results, options)
@@ -63,7 +64,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
         description="Measures ASGI servers side by side: CPU per request, speed, memory, time to start.",
-        epilog="The floor, and nginx for files, are always measured. Names may be globs, separated by commas.",
+        epilog="The floor, nginx for files, and one worker, are measured always. Names: globs, separated by commas.",
     )
     parser.add_argument("--servers", help="which servers (all; with --short only miniasgi)")
     parser.add_argument("--workloads", default="*", help=f"which of {', '.join(names)} (all)")
@@ -111,7 +112,8 @@ def _heading(about: dict[str, object], plan: Plan) -> str:
         f"{about['date']} on {about['cpu']}, {about['cores']} cores, {about['kernel']}\n"
         f"{about['python']}, {generator}; {versions}\n"
         f"medians of {plan.rounds} interleaved runs of {plan.seconds} s; "
-        f"server on core {SERVER_CORE}, load on core {CLIENT_CORE}; load average {about['load_average_at_start']:.2f}"
+        f"server on core {SERVER_CORE}, load on core {CLIENT_CORE} (several workers: both anywhere); "
+        f"load average {about['load_average_at_start']:.2f}"
     )
 
 

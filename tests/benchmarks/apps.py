@@ -4,6 +4,7 @@ Each does as little as its workload allows, so that what is measured is the serv
 ASGI specification and nothing of any server.
 """
 
+import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -14,6 +15,7 @@ Send = Callable[[Message], Awaitable[None]]
 HELLO = b"Hello, world!"
 CHUNK = b"0123456789abcdef" * 64
 CHUNK_COUNT = 100
+PROCESS_TARGET = "/process"
 
 
 async def hello(scope: Message, receive: Receive, send: Send) -> None:
@@ -52,6 +54,16 @@ async def chunks(scope: Message, receive: Receive, send: Send) -> None:
     for _ in range(CHUNK_COUNT - 1):
         await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
     return await send({"type": "http.response.body", "body": CHUNK})
+
+
+async def process_number(scope: Message, receive: Receive, send: Send) -> None:
+    """Answer as hello does; but to one target with the number of the process that answers."""
+    if scope["type"] == "lifespan":
+        return await _lifespan(receive, send)
+    content = HELLO if scope["path"] != PROCESS_TARGET else b"%d" % os.getpid()
+    fields = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(content))]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    return await send({"type": "http.response.body", "body": content})
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

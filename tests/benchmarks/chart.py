@@ -162,5 +162,5 @@ def _text(x: float, y: float, content: str, kind: str, anchor: str = "start") ->
 
 if __name__ == "__main__":
     measured = json.loads(Path(sys.argv[1]).read_text())
-    for family, path in zip(Family, sys.argv[2:], strict=False):
+    for family, path in zip(CUT_TIMES, sys.argv[2:], strict=False):
         Path(path).write_text(draw(measured, family))

@@ -1,4 +1,4 @@
-"""What process trees cost, as Linux's /proc tells it: CPU nanoseconds and resident memory."""
+"""What process trees cost, as Linux's /proc tells it: CPU nanoseconds and memory."""
 
 import os
 from dataclasses import dataclass
@@ -67,7 +67,17 @@ def spent_nanoseconds(before: CpuReading, after: CpuReading) -> int:
 
 def resident_octets(pids: list[int]) -> int:
     """The resident memory of the processes together."""
-    return sum(_resident_octets(pid) for pid in pids)
+    return sum(_memory_octets(pid, "Rss:") for pid in pids)
+
+
+def proportional_octets(pids: list[int]) -> int:
+    """The memory of the processes together, where what several share counts once: each has its part of it."""
+    return sum(_memory_octets(pid, "Pss:") for pid in pids)
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process is there, and has not ended."""
+    return bool(_stat_fields(pid))
 
 
 def parse_schedstat(text: str) -> int:
@@ -96,9 +106,9 @@ def _stat_fields(pid: int) -> list[str]:
     return [] if fields[0] == "Z" else fields
 
 
-def _resident_octets(pid: int) -> int:
+def _memory_octets(pid: int, name: str) -> int:
     try:
         lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Rss:")), 0)
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), 0)

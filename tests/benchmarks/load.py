@@ -52,7 +52,7 @@ def run_wrk(port: int, script: Script, seconds: float) -> LoadResult:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {CLIENT_CORE}),
+        preexec_fn=_pin_to_client_core if script.is_pinned else None,
     )
     try:
         try:
@@ -66,6 +66,10 @@ def run_wrk(port: int, script: Script, seconds: float) -> LoadResult:
             process.kill()
         process.wait()
     return parse_wrk(output)
+
+
+def _pin_to_client_core() -> None:
+    os.sched_setaffinity(0, {CLIENT_CORE})
 
 
 def parse_wrk(output: str) -> LoadResult:

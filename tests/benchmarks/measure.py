@@ -7,9 +7,10 @@ server's run disturbs its neighbours' runs of the same round.
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from .comparison import Comparison, Run
 from .cpu import ProcessEnded, process_trees, read_cpu, spent_nanoseconds
@@ -28,6 +29,7 @@ SETTLE_SECONDS = 0.05
 # How long a server may still work on a load that has ended before the next server's turn.
 QUIET_SECONDS = 3.0
 
+T = TypeVar("T")
 # By the names of servers.
 Scripts = Mapping[str, Script]
 
@@ -81,6 +83,21 @@ class Bench:
                 self._check_access_logs(servers, comparisons[0])
         return comparisons
 
+    def in_turns(self, workload: Workload, measure: Callable[[ServerProcess], T]) -> dict[str, list[T]]:
+        """What each server of the workload's family gave in each round, where it did; all stand ready meanwhile."""
+        specs = [spec for spec in self.specs_of(workload.family) if spec.can([workload])]
+        with running(specs, [workload], self.failures) as servers:
+            given: dict[str, list[T]] = {server.spec.name: [] for server in servers}
+            for number in range(self.plan.rounds):
+                for server in _from_another(servers, number):
+                    progress(f"{workload.name}, round {number + 1}: {server.spec.name}")
+                    try:
+                        given[server.spec.name].append(measure(server))
+                    except (WrongAnswer, ProcessEnded, OSError) as error:
+                        self.failures.append(f"{workload.name}, {server.spec.name}: {error}{server.last_words()}")
+        progress("")
+        return given
+
     def _prepare(self, servers: list[ServerProcess], workload: Workload, folder: Path) -> Scripts:
         scripts: dict[str, Script] = {}
         for server in servers:
@@ -107,10 +124,8 @@ class Bench:
         self, number: int, servers: list[ServerProcess], workload: Workload, scripts: Scripts
     ) -> dict[str, Run | None]:
         measured = [server for server in servers if server.spec.name in scripts]
-        # Each round begins with another server, so that none always follows the same one.
-        first = number % max(1, len(measured))
         runs: dict[str, Run | None] = dict.fromkeys(server.spec.name for server in measured)
-        for server in measured[first:] + measured[:first]:
+        for server in _from_another(measured, number):
             name = server.spec.name
             progress(f"{workload.name}, round {number + 1}: {name}")
             try:
@@ -150,6 +165,12 @@ class Bench:
             if name != FLOOR and lines < requests:
                 where = f"{comparison.workload.name}, {name}"
                 self.failures.append(f"{where}: {lines} access lines for {requests} requests")
+
+
+def _from_another(servers: list[ServerProcess], number: int) -> list[ServerProcess]:
+    """The servers in turn; each round begins with another one, so that none always follows the same one."""
+    first = number % max(1, len(servers))
+    return servers[first:] + servers[:first]
 
 
 def _load(server: ServerProcess, script: Script, seconds: float, use_wrk: bool) -> LoadResult:

@@ -42,6 +42,26 @@ class Client:
             raise WrongAnswer(f"{len(self._buffer)} octets after the last answer: {self._buffer[:80]!r}")
         return fields
 
+    def ask(self, write: bytes) -> bytes:
+        """Send one request and return the content of its answer.
+
+        Raises:
+            WrongAnswer: the status is not 200.
+        """
+        self.socket.sendall(write)
+        return self.read_content()
+
+    def read_content(self) -> bytes:
+        """The content of the next answer, to a request that has been sent.
+
+        Raises:
+            WrongAnswer: the status is not 200.
+        """
+        status, _, content = self._read_answer()
+        if status != 200:
+            raise WrongAnswer(f"status {status} instead of 200, with the content {content[:80]!r}")
+        return content
+
     def _check_answer(self, exchange: Exchange) -> Mapping[bytes, bytes]:
         status, fields, content = self._read_answer()
         if status != exchange.status:

@@ -1,4 +1,4 @@
-"""Server processes: started pinned to one core, and ended whatever happens."""
+"""Server processes: started, pinned to one core if the workload says so, and ended whatever happens."""
 
 import contextlib
 import os
@@ -13,7 +13,8 @@ from pathlib import Path
 
 from .probe import WrongAnswer, wait_for_answer
 from .server import SITE_VARIABLE, ServerSpec, Start, site_in
-from .workload import Workload
+from .workers_probe import wait_for_processes
+from .workload import Family, Workload
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 20.0
@@ -69,7 +70,7 @@ class ServerProcess:
                 stdout=output,
                 stderr=errors,
                 start_new_session=True,
-                preexec_fn=_pin_to_server_core,
+                preexec_fn=_pin_to_server_core if workload.is_pinned else None,
             )
 
     @property
@@ -78,17 +79,28 @@ class ServerProcess:
         return self.process.pid
 
     def wait_until_ready(self) -> float:
-        """Return the seconds from the start to the first right answer.
+        """Return the seconds from the start to the first right answer, or until each of several workers has given one.
 
         Raises:
-            WrongAnswer: there was none; with the end of what the server wrote to standard error.
+            WrongAnswer: there was none, or not from as many workers; with the end of what the server wrote to
+                standard error.
         """
         exchange = self.workload.exchanges(self.spec.prefix)[0]
         try:
             wait_for_answer(self.port, exchange, self.started + START_SECONDS, lambda: self.process.poll() is not None)
+            if self.spec.family == Family.WORKERS:
+                self.wait_for_workers(self.started + START_SECONDS)
         except WrongAnswer as error:
             raise WrongAnswer(f"no right answer: {error}{self.last_words()}") from None
         return time.perf_counter() - self.started
+
+    def wait_for_workers(self, deadline: float) -> set[int]:
+        """Return the numbers of the processes that answer, when each of the workers has.
+
+        Raises:
+            WrongAnswer: they were fewer at the deadline (of time.perf_counter), or more.
+        """
+        return wait_for_processes(self.port, self.spec.workers_for(self.workload), deadline)
 
     def last_words(self) -> str:
         """The end of the server's standard error, to add to a message; empty when it wrote nothing."""

@@ -1,6 +1,6 @@
 """The measurements as text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .comparison import Comparison
 from .servers import REFERENCES, UVICORN
@@ -58,14 +58,21 @@ def flatness_text(comparisons: Sequence[Comparison]) -> str:
     return f"hello, CPU µs per request by connections\n\n{table(header, rows)}"
 
 
-def values_text(title: str, column: str, values: dict[str, float | None], decimals: int) -> str:
+def values_text(
+    title: str, column: str, values: dict[str, float | None], decimals: int, reference: str = UVICORN
+) -> str:
     """One figure for each server, and its ratio to uvicorn's."""
-    uvicorn = values.get(UVICORN)
+    uvicorn = values.get(reference)
     rows = [
         (server, figure(value, decimals), figure(value / uvicorn if value and uvicorn else None, 2))
         for server, value in values.items()
     ]
     return f"{title}\n\n{table(('server', column, '× uvicorn'), rows)}"
+
+
+def rows_text(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+    """A line of figures for each server."""
+    return f"{title}\n\n{table(('server', *columns), [(server, *cells) for server, cells in rows.items()])}"
 
 
 def figure(value: float | None, decimals: int) -> str:

@@ -19,6 +19,7 @@ class Script:
     exchanges: Sequence[Exchange]
     connections: int
     replay: Path  # the exchanges' writes as replay.lua reads them
+    is_pinned: bool = True  # the load, to its core
 
     @property
     def requests_per_write(self) -> int:
@@ -40,7 +41,7 @@ def prepare(port: int, prefix: str, workload: Workload, replay: Path) -> Script:
         for exchange in exchanges[:: -(-len(exchanges) // TRIED_EXCHANGES)]:
             client.check(exchange)
     write_replay(exchanges, replay)
-    return Script(exchanges, workload.connections, replay)
+    return Script(exchanges, workload.connections, replay, workload.is_pinned)
 
 
 def conditional(exchange: Exchange, fields: Mapping[bytes, bytes]) -> Exchange:

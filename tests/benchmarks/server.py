@@ -41,10 +41,17 @@ class ServerSpec:
     program: str | None = None  # that it is, if it is not run by this Python
     prefix: str = ""  # of the paths of files
     cannot: Mapping[str, str] = field(default_factory=dict)  # names of workloads, and why not
+    only: tuple[str, ...] = ()  # names of the workloads that it is for; empty: all of its family
+    workers: int | None = None  # that it always has; None: as many as the workload asks for
 
     def can(self, workloads: Sequence[Workload]) -> list[Workload]:
-        """Those of the workloads that it has an answer to."""
-        return [workload for workload in workloads if workload.name not in self.cannot]
+        """Those of the workloads that it is for and has an answer to."""
+        mine = [workload for workload in workloads if not self.only or workload.name in self.only]
+        return [workload for workload in mine if workload.name not in self.cannot]
+
+    def workers_for(self, workload: Workload) -> int:
+        """How many of its processes answer."""
+        return workload.workers if self.workers is None else self.workers
 
     def missing(self) -> list[str]:
         """What it requires and this Python, or this machine, does not have."""
@@ -78,10 +85,19 @@ def uvicorn_command(app: str, start: Start, http: str, loop: str, *options: str)
 
 def granian_command(start: Start, *options: str) -> list[str]:
     """The command that runs the workload's application on granian."""
-    common = ["--interface", "asgi", "--workers", "1", "--loop", "uvloop", "--port", str(start.port)]
+    workers = str(start.workload.workers)
+    common = ["--interface", "asgi", "--workers", workers, "--loop", "uvloop", "--port", str(start.port)]
     common += ["--backlog", "4096", "--backpressure", "8192"]
     common += ["--access-log"] if start.workload.access_log else ["--no-log"]
     return module("granian", *common, *options, start.workload.app)
+
+
+def gunicorn_command(start: Start, *options: str) -> list[str]:
+    """The command that runs the workload's application on gunicorn's own ASGI workers."""
+    common = ["--worker-class", "asgi", "--asgi-loop", "uvloop", "--workers", str(start.workload.workers)]
+    common += ["--bind", f"127.0.0.1:{start.port}", "--worker-connections", "10000", "--keep-alive", "75"]
+    common += ["--no-control-socket", *(["--access-logfile", "-"] if start.workload.access_log else [])]
+    return module("gunicorn", *common, *options, start.workload.app)
 
 
 def _is_importable(name: str) -> bool:

@@ -1,14 +1,15 @@
 """The servers to compare: their names, what they need, their command lines.
 
-All run one worker, keep idle connections open for 75 s, trust nothing that is forwarded, and write
-the access log, where it is on, to standard output.
+All run one worker where not several are measured, keep idle connections open for 75 s, trust nothing
+that is forwarded, and write the access log, where it is on, to standard output.
 """
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-from .server import ServerSpec, Start, granian_command, module, uvicorn_command
+from .server import ServerSpec, Start, granian_command, gunicorn_command, module, uvicorn_command
 from .static_servers import NGINX, STARLETTE, STATIC_SERVERS
+from .workers_servers import GRANIAN_WORKERS, ONE_WORKER, UVICORN_WORKERS, WORKERS_SERVERS
 from .workload import Family
 
 FLOOR = "floor"
@@ -18,6 +19,7 @@ UVICORN = "uvicorn-httptools-uvloop"
 REFERENCES: Mapping[Family, Mapping[str, str]] = {
     Family.APPLICATION: {"floor": FLOOR, "uvicorn": UVICORN},
     Family.STATIC: {"nginx": NGINX, "starlette": STARLETTE},
+    Family.WORKERS: {"one worker": ONE_WORKER, "uvicorn": UVICORN_WORKERS, "granian": GRANIAN_WORKERS},
 }
 
 
@@ -59,13 +61,6 @@ def _hypercorn(start: Start) -> list[str]:
     return module("hypercorn", *options, start.workload.app)
 
 
-def _gunicorn(start: Start) -> list[str]:
-    options = ["--worker-class", "asgi", "--asgi-loop", "uvloop", "--workers", "1", "--bind", f"127.0.0.1:{start.port}"]
-    options += ["--worker-connections", "10000", "--keep-alive", "75", "--no-control-socket"]
-    options += ["--access-logfile", "-"] if start.workload.access_log else []
-    return module("gunicorn", *options, start.workload.app)
-
-
 APPLICATION_SERVERS: tuple[ServerSpec, ...] = (
     _floor(),
     _miniasgi("handwritten", "uvloop"),
@@ -78,16 +73,16 @@ APPLICATION_SERVERS: tuple[ServerSpec, ...] = (
     _uvicorn("h11", "uvloop"),
     _uvicorn("httptools", "asyncio"),
     ServerSpec("granian", ("granian", "uvloop"), granian_command),
-    ServerSpec("gunicorn-asgi", ("gunicorn.workers.gasgi", "uvloop"), _gunicorn),
+    ServerSpec("gunicorn-asgi", ("gunicorn.workers.gasgi", "uvloop"), gunicorn_command),
     ServerSpec("hypercorn", ("hypercorn", "uvloop"), _hypercorn),
 )
-SERVERS: tuple[ServerSpec, ...] = (*APPLICATION_SERVERS, *STATIC_SERVERS)
+SERVERS: tuple[ServerSpec, ...] = (*APPLICATION_SERVERS, *STATIC_SERVERS, *WORKERS_SERVERS)
 
 
 def choose(patterns: str) -> list[ServerSpec]:
     """The servers whose names match one of the comma-separated globs, in the table's order.
 
-    With them comes what those of their family are measured by: the floor, or nginx.
+    With them comes what those of their family are measured by: the floor, nginx, or one worker.
 
     Raises:
         ValueError: a pattern matches no server.

@@ -1,6 +1,6 @@
 """What the project promises itself, compared with what was measured."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -8,6 +8,8 @@ from typing import Any
 from .report import figure, table
 from .servers import FLOOR, UVICORN
 from .static_servers import MINIASGI_STATIC, NGINX
+from .workers_servers import GRANIAN_WORKERS, MINIASGI_WORKERS, ONE_WORKER, UVICORN_WORKERS
+from .workers_workloads import HELLO_NAME, IDLE_NAME, RELOAD_NAME
 
 # Stands for whichever of miniasgi's parsers costs least in that workload, on uvloop.
 FASTEST = "miniasgi"
@@ -50,7 +52,11 @@ TARGETS = (
     Target("static-10m", NGINX, 1.2, MINIASGI_STATIC),
     Target("static-304", NGINX, 1.6, MINIASGI_STATIC),
     Target("static-10k-files", NGINX, 2.5, MINIASGI_STATIC),
+    Target(HELLO_NAME, ONE_WORKER, 1.05, MINIASGI_WORKERS),
 )
+# They answer at most as many requests a second as miniasgi, with as many workers.
+NOT_FASTER = (UVICORN_WORKERS, GRANIAN_WORKERS)
+SUPERVISOR_PERCENT = 0.2  # of a core, with nothing to do
 MEMORY_KIBIBYTES = 3.0
 FIRST_ANSWER_TIMES_UVICORN = 0.7
 FLATNESS = 1.10
@@ -59,7 +65,7 @@ FLATNESS = 1.10
 def targets_text(results: Mapping[str, Any]) -> str:
     """Each target that this run can speak of, and whether it was reached."""
     rows = [row for target in TARGETS if (row := _target_row(target, results["workloads"]))]
-    rows += _other_rows(results)
+    rows += _other_rows(results) + _workers_rows(results)
     if not rows:
         return "targets: this run speaks of none"
     return "targets\n\n" + table(("what", "measured", "at most", "reached"), rows)
@@ -69,11 +75,20 @@ def times(workload: Mapping[str, Any], server: str, other: str) -> float | None:
     """The median of each round's ratio of CPU per request, from the results' JSON."""
     if server not in workload or other not in workload:
         return None
-    ratios = [
-        mine["cpu_microseconds"] / theirs["cpu_microseconds"]
-        for mine, theirs in zip(workload[server]["runs"], workload[other]["runs"], strict=True)
-        if mine and theirs
-    ]
+    return _median_ratio(workload[server]["runs"], workload[other]["runs"], lambda run: run["cpu_microseconds"])
+
+
+def times_as_fast(workload: Mapping[str, Any], server: str, other: str) -> float | None:
+    """The median of each round's ratio of requests per second, from the results' JSON."""
+    if server not in workload or other not in workload:
+        return None
+    return _median_ratio(
+        workload[server]["runs"], workload[other]["runs"], lambda run: run["requests"] / run["seconds"]
+    )
+
+
+def _median_ratio(mine: Sequence[Any], theirs: Sequence[Any], figure: Callable[[Any], float]) -> float | None:
+    ratios = [figure(one) / figure(other) for one, other in zip(mine, theirs, strict=True) if one and other]
     return median(ratios) if ratios else None
 
 
@@ -104,6 +119,20 @@ def _other_rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
     if (mine := seconds.get(server)) and (uvicorn := seconds.get(UVICORN)):
         rows.append(_row(f"first answer: {server} × {UVICORN}", mine / uvicorn, FIRST_ANSWER_TIMES_UVICORN))
     return rows + _flatness_rows(results.get("connections", {}), server)
+
+
+def _workers_rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    rows = []
+    for other in NOT_FASTER:
+        workload = results["workloads"].get(HELLO_NAME, {})
+        if (measured := times_as_fast(workload, other, MINIASGI_WORKERS)) is not None:
+            rows.append(_row(f"{HELLO_NAME}, requests/s: {other} × {MINIASGI_WORKERS}", measured, 1.0))
+    if idle := results.get(IDLE_NAME, {}).get("medians", {}).get(MINIASGI_WORKERS):
+        what = f"{IDLE_NAME}, supervisor's CPU, % of a core: {MINIASGI_WORKERS}"
+        rows.append(_row(what, idle["supervisor"] * 100, SUPERVISOR_PERCENT))
+    if reload := results.get(RELOAD_NAME, {}).get(MINIASGI_WORKERS):
+        rows.append(_row(f"{RELOAD_NAME}, failed requests: {MINIASGI_WORKERS}", reload["failed_requests"], 0))
+    return rows
 
 
 def _flatness_rows(connections: Mapping[str, Any], server: str) -> list[tuple[str, ...]]:

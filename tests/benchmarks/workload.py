@@ -13,6 +13,7 @@ class Family(Enum):
 
     APPLICATION = "an ASGI application"
     STATIC = "the files of a directory"
+    WORKERS = "an ASGI application, from several processes"
 
 
 class FloorRule(Enum):
@@ -43,6 +44,8 @@ class Workload:
     is_conditional: bool = False
     access_log: bool = False
     connections: int = 64
+    workers: int = 1  # that serve; several only for servers of the family WORKERS
+    is_pinned: bool = True  # server and load, each to a core of its own; else they run wherever the system puts them
     least_seconds: float = 0.0  # of one run, for the long answers that are under way at its end to weigh little
     warm_up_seconds: float = 0.5  # of load on each server before anything is measured
     requires: str | None = None  # a package without which the application cannot run

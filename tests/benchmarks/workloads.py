@@ -8,6 +8,7 @@ from . import apps
 from .browser import browser_requests
 from .exchange import Exchange, request
 from .static_workloads import STATIC_WORKLOADS
+from .workers_workloads import WORKERS_HELLO
 from .workload import FloorRule, Workload
 
 PIPELINED_REQUESTS = 16
@@ -79,4 +80,4 @@ APPLICATION_WORKLOADS: tuple[Workload, ...] = (
         requires="starlette",
     ),
 )
-WORKLOADS: tuple[Workload, ...] = (*APPLICATION_WORKLOADS, *STATIC_WORKLOADS)
+WORKLOADS: tuple[Workload, ...] = (*APPLICATION_WORKLOADS, *STATIC_WORKLOADS, WORKERS_HELLO)

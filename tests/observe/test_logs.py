@@ -1,4 +1,4 @@
-"""Where log lines go: a handler each where nobody has given one, and a reader that has gone is said once."""
+"""Where log lines go: a handler each where nobody has given one, names, and a reader that has gone is said once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import io
 import logging
 import re
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -134,3 +135,92 @@ def test_loggers_that_an_application_has_switched_off_by_configuring_its_own_are
         assert (server.disabled, access.disabled) == (False, False)
     finally:
         server.disabled = access.disabled = False
+
+
+# Names
+
+
+@pytest.fixture
+def nameless() -> Iterator[None]:
+    yield
+    logs.set_name("")
+
+
+def in_a_thread(function: Callable[[], object]) -> None:
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What stands after the time in the lines since the last call."""
+    return [line[20:] for line in capsys.readouterr().err.splitlines()]
+
+
+def test_a_name_stands_before_the_message(nameless: None, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "worker 2")
+    server.info("%d%% ready", 100)
+    access.info("a line as it is")
+    captured = capsys.readouterr()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d info worker 2: 100% ready\n", captured.err)
+    assert captured.out == "a line as it is\n"
+
+
+def test_the_main_threads_name_is_that_of_all_threads_that_have_none(
+    nameless: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("info", "worker 2")
+    in_a_thread(lambda: server.info("from the application's thread"))
+    assert said(capsys) == ["info worker 2: from the application's thread"]
+
+
+def test_a_threads_name_is_for_what_it_logs_itself(nameless: None, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info")
+
+    def worker(number: int) -> None:
+        logs.configure("info", f"worker {number}")
+        server.info("ready")
+        in_a_thread(lambda: server.info("from the application's thread"))
+
+    in_a_thread(lambda: worker(1))
+    in_a_thread(lambda: worker(2))
+    server.info("stopping")
+    assert said(capsys) == [
+        "info worker 1: ready",
+        "info from the application's thread",
+        "info worker 2: ready",
+        "info from the application's thread",
+        "info stopping",
+    ]
+
+
+def test_a_threads_name_wins_over_the_process_s(nameless: None, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "process")
+
+    def worker() -> None:
+        logs.set_name("thread")
+        server.info("one")
+        logs.set_name("")
+        server.info("two")
+
+    in_a_thread(worker)
+    assert said(capsys) == ["info thread: one", "info process: two"]
+
+
+def test_configuring_without_a_name_keeps_the_one_there_is(nameless: None, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_name("worker 2")
+    logs.configure("info")
+    server.info("ready")
+    logs.set_name("")
+    server.info("ready")
+    assert said(capsys) == ["info worker 2: ready", "info ready"]
+
+
+def test_a_record_is_as_before_for_other_handlers(nameless: None, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "worker 2")
+    stream = io.StringIO()
+    second = logging.StreamHandler(stream)
+    second.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    server.addHandler(second)
+    server.info("ready")
+    assert stream.getvalue() == "INFO ready\n"

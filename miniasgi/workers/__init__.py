@@ -1,0 +1,1 @@
+"""Workers: processes or threads that each run a server, and the supervisor that keeps them up."""

@@ -1,0 +1,93 @@
+"""One worker as the whole of a process, without a supervisor: its signals, and what it says."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from ..observe import logs
+from .greeting import greet
+from .spec import WorkerSpec
+from .worker import Worker, run_worker
+
+__all__ = ["Alone", "run_alone"]
+
+logger = logging.getLogger("miniasgi.server")
+
+_SUPERVISED = {"SIGHUP": "loads the application anew", "SIGTTIN": "adds a worker", "SIGTTOU": "takes a worker away"}
+
+
+def run_alone(spec: WorkerSpec) -> int:
+    """Serve until a signal says to stop. Returns the exit status: 0. Raises StartupError if that cannot be."""
+    control = Alone()
+    try:
+        ended = run_worker(spec, control)
+    finally:
+        control.restore()
+    if not ended:
+        # The interpreter would wait for such threads and tasks for ever; everything of ours has been done.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
+    return 0
+
+
+class Alone:
+    """The signals of a process that is one worker: the first SIGINT or SIGTERM stops, the second ends."""
+
+    gives_sockets = False
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+        self._received = 0
+        self._worker: Worker  # set by started()
+
+    def started(self, worker: Worker) -> None:
+        self._worker = worker
+        for name in ("SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", *_SUPERVISED):
+            # AttributeError: not a POSIX system. ValueError: not in the main thread, where whoever started it has to
+            # stop it.
+            with suppress(AttributeError, ValueError):
+                number = getattr(signal, name)
+                self._before[number] = signal.signal(number, self._handle)
+
+    def restore(self) -> None:
+        """Give the signals back to whoever had them."""
+        for number, before in self._before.items():
+            if before is not None:  # a handler that is not Python's, which only its owner can put back
+                signal.signal(number, before)
+
+    def ready(self, worker: Worker) -> None:
+        server = worker.server
+        greet(worker.spec.app, server.config, server.urls, worker.loop_name, f"process {os.getpid()}")
+
+    def beat(self, worker: Worker) -> None:
+        """Nobody wants to know."""
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if name == "SIGUSR1":
+            self._soon(logs.reopen_files)
+        elif name in _SUPERVISED:
+            what = _SUPERVISED[name]
+            self._soon(logger.warning, "%s %s only where there is a supervisor, as with --workers 2", name, what)
+        else:
+            self._received += 1
+            if self._received == 1 and name != "SIGQUIT":
+                self._worker.stop()
+            else:
+                # From here and not from the loop, which an application may have blocked.
+                self._worker.server.flush()
+                sys.stderr.flush()
+                os._exit(128 + number)
+
+    def _soon(self, call: Callable[..., object], *arguments: object) -> None:
+        """Have *call* called by the loop: what a signal interrupts may hold the lock of a log."""
+        with suppress(RuntimeError):  # the loop is closed: the process is about to end
+            self._worker.loop.call_soon_threadsafe(call, *arguments)

@@ -1,0 +1,56 @@
+"""What is said of a process from outside: how it has ended, and how much memory it holds.
+
+Knows signals' numbers and Linux's /proc. Does not know why a process was started, nor who looks.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+__all__ = ["UNKNOWN", "count", "describe", "resident_octets"]
+
+_CRASHES = {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV"}
+
+#: An exit status that nobody knows; no process has it.
+UNKNOWN = 1 << 16
+
+
+def describe(status: int | None) -> str:
+    """How a process has ended, to be put behind its name; *status* is subprocess's returncode, None if it is not known.
+
+    For what users ask about most, a guess at the reason follows.
+    """
+    if status is None:
+        return "has gone, nobody knows how"
+    if status >= 0:
+        return f"exited with status {status}"
+    name = _signal_name(-status)
+    if name == "SIGKILL":
+        return f"was killed by {name}; unless somebody did that, the kernel did for lack of memory"
+    if name in _CRASHES:
+        return f"was killed by {name}; native code has crashed, most likely an extension module's"
+    return f"was killed by {name}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def resident_octets(pid: int | str = "self", proc: Path = Path("/proc")) -> int | None:
+    """How much memory the process *pid* holds (its resident set); None where the system does not tell."""
+    try:
+        # proc_pid_statm(5): size, resident, and others, in pages.
+        pages = int((proc / str(pid) / "statm").read_bytes().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def count(number: int, what: str, plural: str = "s") -> str:
+    """*number* of *what*, as one says it."""
+    return f"{number or 'no'} {what}{'' if number == 1 else plural}"

@@ -1,0 +1,219 @@
+"""The supervisor's own loop: signals, what workers say, and the time, one after the other.
+
+Waits in one place, with selectors. Signal handlers only take notes, so that nothing is ever interrupted half done.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from ..observe import logs
+from .channel import Closed
+from .exits import UNKNOWN, describe
+from .member import Member
+from .supervisor import Supervisor
+from .zygote import Preloader, Zygote
+
+__all__ = ["SIGNALS", "MainLoop"]
+
+logger = logging.getLogger("miniasgi.server")
+
+#: Those that a supervisor takes.
+SIGNALS = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGCHLD")
+# 2 s: so late, the machine or this process stood still, and the workers perhaps as well.
+_LATE_SECONDS = 2.0
+
+
+class MainLoop:
+    """Runs a supervisor until all its workers have ended."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        *,
+        signals: Sequence[str] = SIGNALS,
+        beat: Callable[[], None] | None = None,
+        preloader: Preloader | None = None,
+    ) -> None:
+        """*beat*, if given, is called each second. *preloader* is where the supervisor's workers come from, if so."""
+        self._preloader = preloader
+        self._supervisor = supervisor
+        self._signals = signals
+        self._beat = beat
+        self._beat_at = supervisor.clock()
+        self._selector = selectors.DefaultSelector()
+        self._received: deque[int] = deque()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._read: dict[Member | Zygote, int] = {}
+        self._stops = 0
+        self._wakeup, self._waker = socket.socketpair()
+        for end in (self._wakeup, self._waker):
+            end.setblocking(False)
+        self._selector.register(self._wakeup, selectors.EVENT_READ)
+        #: The signal that made it end at once; 0 while none has.
+        self.ended_by = 0
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Have *call* called by the loop; from any thread."""
+        self._calls.append(call)
+        with suppress(BlockingIOError, OSError):
+            self._waker.send(b"\0")
+
+    def run(self) -> None:
+        """Supervise until every worker has ended. Raises StartupError if the first of them cannot be started."""
+        before = self._take_signals()
+        try:
+            self._supervise()
+        finally:
+            if before:
+                signal.set_wakeup_fd(-1)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._selector.close()
+            self._wakeup.close()
+            self._waker.close()
+
+    def _supervise(self) -> None:
+        supervisor = self._supervisor
+        while True:
+            due = supervisor.step()
+            self._watch_channels()
+            if supervisor.finished and not self._zygotes():
+                return
+            now = supervisor.clock()
+            if self._beat is not None:
+                if now >= self._beat_at:
+                    self._beat_at = now + 1
+                    self._beat()
+                due = self._beat_at if due is None else min(due, self._beat_at)
+            timeout = None if due is None else max(due - now, 0)
+            found = self._selector.select(timeout)
+            late = supervisor.clock() - now - (timeout or 0)
+            if timeout is not None and not found and late > _LATE_SECONDS:
+                supervisor.excuse(late)
+            for key, _ in found:
+                if key.data is None:
+                    self._drain_wakeup()
+                else:
+                    self._hear(key.data)
+            while self._received:
+                self._obey(self._received.popleft())
+            while self._calls:
+                self._calls.popleft()()
+            self._look_for_the_dead()
+
+    # Workers
+
+    def _zygotes(self) -> list[Zygote]:
+        if self._preloader is None:
+            return []
+        self._preloader.tidy(stopping=self._supervisor.stopping)
+        return list(self._preloader.zygotes)
+
+    def _watch_channels(self) -> None:
+        for member in self._supervisor.members:
+            self._watch(member, member.handle.fileno())
+        for zygote in self._zygotes():
+            self._watch(zygote, zygote.fileno())
+
+    def _watch(self, member: Member | Zygote, descriptor: int) -> None:
+        if member not in self._read:
+            self._read[member] = descriptor
+            self._selector.register(descriptor, selectors.EVENT_READ, member)
+
+    def _unwatch(self, member: Member | Zygote) -> None:
+        descriptor = self._read.get(member, -1)
+        if descriptor >= 0:
+            self._selector.unregister(descriptor)
+            self._read[member] = -1
+
+    def _hear(self, member: Member | Zygote) -> bool:
+        """Take what a worker has said; False if it has said all."""
+        try:
+            if isinstance(member, Zygote):
+                return member.hear()
+            said = member.handle.receive()
+        except Closed:
+            self._unwatch(member)
+            return False
+        for each in said:
+            self._supervisor.heard(member, each)
+        return bool(said)
+
+    def _look_for_the_dead(self) -> None:
+        for zygote in self._zygotes():
+            status = zygote.exit_status()
+            if status is not None and self._preloader is not None:
+                while self._hear(zygote):
+                    pass
+                self._unwatch(zygote)
+                self._read.pop(zygote, None)
+                self._preloader.ended(zygote, describe(status))
+        for member in list(self._supervisor.members):
+            status = member.handle.exit_status()
+            if status is not None:
+                # Why it could not start is still to be read.
+                while self._hear(member):
+                    pass
+                self._unwatch(member)
+                self._read.pop(member, None)
+                self._supervisor.ended(member, describe(None if status == UNKNOWN else status))
+
+    # Signals
+
+    def _take_signals(self) -> dict[int, Any]:
+        before: dict[int, Any] = {}
+        if not self._signals:
+            return before
+        # First, so that no signal comes of which the loop does not learn.
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        for name in self._signals:
+            number = getattr(signal, name)
+            before[number] = signal.signal(number, self._note)
+        return before
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._received.append(number)
+
+    def _drain_wakeup(self) -> None:
+        with suppress(BlockingIOError):
+            while self._wakeup.recv(4096):
+                pass
+
+    def _obey(self, number: int) -> None:
+        supervisor = self._supervisor
+        name = signal.Signals(number).name
+        if name in ("SIGINT", "SIGTERM", "SIGQUIT"):
+            self._stops += 1
+            if self._stops == 1 and name != "SIGQUIT":
+                logger.info("%s: stopping", name)
+                supervisor.stop()
+            else:
+                logger.warning("%s: stopping at once", name)
+                self.ended_by = number
+                supervisor.stop(force=True)
+        elif name == "SIGHUP":
+            if self._preloader is not None:
+                self._preloader.renew()
+            supervisor.reload()
+        elif name == "SIGTTIN":
+            supervisor.more()
+        elif name == "SIGTTOU":
+            supervisor.fewer()
+        elif name == "SIGUSR1":
+            logs.reopen_files()
+            supervisor.reopen_files()
+
+
+def clock() -> float:
+    """The supervisor's time, in seconds."""
+    return time.monotonic()

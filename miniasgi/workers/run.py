@@ -1,0 +1,67 @@
+"""From an application and options to an exit status: one worker in this process, or several and their supervisor."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import Any
+
+from ..config import Config
+from ..errors import StartupError
+from ..types import App
+from . import process
+from .check import check
+from .pidfile import PidFile
+from .spec import WorkerSpec
+from .title import set_title, title
+
+__all__ = ["run", "run_with_options"]
+
+
+def run(app: App | str | None, config: Config) -> int:
+    """Serve *app*, and the folders of *config*, until a signal says to stop. Returns the exit status: 0.
+
+    SIGINT and SIGTERM stop gracefully, a second one at once. Raises StartupError if the server cannot start.
+    """
+    if process.is_worker:
+        raise StartupError(
+            "miniasgi.run() is called by a module that a worker imports: put the call under "
+            'if __name__ == "__main__":, so that only the program itself makes it'
+        )
+    check(config)
+    spec = WorkerSpec(app, config)
+    with ExitStack() as stack:
+        if config.pid:
+            stack.enter_context(PidFile(config.pid))
+        # Imported here, because a supervisor has no use for a server, nor one worker for a supervisor.
+        if needs_supervisor(config):
+            from .supervised import run_supervised
+
+            return run_supervised(spec)
+        from .alone import run_alone
+
+        set_title(title("server", spec.app_name))
+        return run_alone(spec)
+
+
+def needs_supervisor(config: Config) -> bool:
+    """Whether something is asked for that one process cannot do for itself."""
+    return (
+        config.workers != 1
+        or config.reload
+        or config.preload
+        or config.limit_max_requests is not None
+        or config.workers_lifetime is not None
+        or config.workers_max_rss is not None
+    )
+
+
+def run_with_options(app: App | str | None, **options: Any) -> None:
+    """See miniasgi.run."""
+    try:
+        run(app, Config.from_options(**options))
+    except StartupError as error:
+        if process.is_worker:
+            raise  # to whoever imports the module that has called this
+        print(error.report(), file=sys.stderr)
+        raise SystemExit(error.exit_status) from None

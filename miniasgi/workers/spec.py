@@ -1,0 +1,40 @@
+"""What a worker is told to run; light, because the supervisor has it too, and loads neither server nor event loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..config import Config
+from ..types import App
+
+__all__ = ["WorkerSpec"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """What a worker has to run.
+
+    Attributes:
+        app: the application, or where it is to be found.
+        loaded: the application itself, where *app* says only where it came from.
+        number: of the place that the worker fills, from 1; 0 where there is no other.
+    """
+
+    app: App | str | None
+    config: Config
+    number: int = 0
+    loaded: App | None = None
+
+    @property
+    def name(self) -> str:
+        """What the log calls it; empty where there is no other."""
+        return f"worker {self.number}" if self.number else ""
+
+    @property
+    def app_name(self) -> str:
+        """What the application is called, for people."""
+        if isinstance(self.app, str):
+            return self.app
+        if self.app is None:
+            return " ".join(directory for directory, _ in self.config.static)
+        return getattr(self.app, "__qualname__", type(self.app).__qualname__)

@@ -1,0 +1,173 @@
+"""A supervisor for what is asked for, put together: its sockets, its way to start workers, its loop, its hooks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..config import Config
+from ..errors import StartupError
+from ..observe import logs
+from .cpus import usable_cpus
+from .exits import count
+from .greeting import greet
+from .hooks import HookContext, Hooks
+from .main_loop import MainLoop
+from .member import Handle
+from .places import Places
+from .process import ProcessWorker, pack
+from .source_watch import SourceWatch
+from .spec import WorkerSpec
+from .supervisor import Supervisor
+from .title import set_title, title
+from .zygote import Preloader
+
+__all__ = ["run_supervised"]
+
+logger = logging.getLogger("miniasgi.server")
+
+# 1 s: in development, what runs is seldom worth waiting for.
+_DEVELOPMENT_SECONDS = 1.0
+
+
+class GroupSupervisor(Supervisor):
+    """Supervises the one process of worker threads; how many these are is for that process to see to."""
+
+    threads = 1
+
+    def more(self) -> None:
+        self._want_threads(self.threads + 1)
+
+    def fewer(self) -> None:
+        self._want_threads(max(self.threads - 1, 1))
+
+    def _want_threads(self, number: int) -> None:
+        self.threads = number
+        logger.info("%s wanted now", "1 worker thread is" if number == 1 else f"{number} worker threads are")
+        for member in self.members:
+            member.handle.tell("want", number=number)
+
+
+def run_supervised(spec: WorkerSpec) -> int:
+    """Serve until a signal says to stop. Returns the exit status. Raises StartupError if the server cannot start."""
+    if threading.current_thread() is not threading.main_thread():
+        raise StartupError("several workers need the main thread, where signals arrive; Server serves in any")
+    config = spec.config
+    logs.configure(config.log_level)
+    workers = usable_cpus() if config.workers is None else config.workers
+    grouped = config.worker_class == "thread" and (spec.app is None or isinstance(spec.app, str))
+    if config.reload:
+        seconds = min(config.timeout_graceful_shutdown, _DEVELOPMENT_SECONDS)
+        config = replace(config, timeout_graceful_shutdown=seconds)
+    spec = replace(spec, config=replace(config, workers=workers))
+    hooks = Hooks.load(config.hooks, config.app_dir)
+    places = Places(config, sets=workers if grouped else 1)
+    set_title(title("supervisor", spec.app_name))
+
+    def ready(loop: str) -> None:
+        kind = f"worker {config.worker_class}"
+        shown = count(workers, kind, "es" if config.worker_class == "process" else "s")
+        greet(spec.app, config, places.urls, loop, f"{shown}, supervisor process {os.getpid()}")
+        if config.worker_class == "thread":
+            _explain_threads()
+
+    supervisor_class: type[Supervisor] = Supervisor
+    if grouped:
+        supervisor_class = GroupSupervisor
+        # The threads' own supervisor sees to these.
+        config = replace(config, limit_max_requests=None, workers_lifetime=None)
+    preloader = Preloader(spec) if config.preload else None
+    spawn: Callable[[int], Handle]
+    if preloader is not None:
+        spawn = preloader.spawn
+    else:
+        spawn = _spawner(spec, lambda: supervisor, grouped=grouped)
+    supervisor = supervisor_class(
+        config,
+        places,
+        wanted=1 if grouped else workers,
+        spawn=spawn,
+        clock=time.monotonic,
+        ready=ready,
+        patient=config.reload,
+    )
+    if isinstance(supervisor, GroupSupervisor):
+        supervisor.threads = workers
+    main_loop = MainLoop(supervisor, preloader=preloader)
+    _supervise(main_loop, places, hooks, HookContext(config, spec.app_name, None, os.getpid()), supervisor)
+    if supervisor.failure is not None:
+        raise supervisor.failure
+    if main_loop.ended_by or supervisor.members:
+        # At once, or with threads that nothing ends, for which the interpreter would wait for ever.
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(128 + main_loop.ended_by if main_loop.ended_by else 0)
+    return 0
+
+
+def _supervise(main_loop: MainLoop, places: Places, hooks: Hooks, context: HookContext, supervisor: Supervisor) -> None:
+    hooks.start(context)
+    watch = _source_watch(context.config, main_loop, supervisor) if context.config.reload else None
+    try:
+        if watch is not None:
+            watch.start()
+        main_loop.run()
+    finally:
+        if watch is not None:
+            watch.stop()
+        places.close()
+        hooks.stop(context)
+
+
+def _spawner(spec: WorkerSpec, supervisor: Callable[[], Supervisor], *, grouped: bool) -> Callable[[int], Handle]:
+    if grouped:
+
+        def start_group(number: int) -> Handle:
+            group = supervisor()
+            workers = group.threads if isinstance(group, GroupSupervisor) else spec.config.workers
+            return ProcessWorker(replace(spec, config=replace(spec.config, workers=workers)))
+
+        return start_group
+    if spec.config.worker_class == "thread":
+        from .thread import ThreadWorker
+        from .worker import make_pool
+
+        pool = make_pool(spec.config)
+        return lambda number: ThreadWorker(replace(spec, number=number), pool)
+    pack(spec)  # what cannot be sent is told before anything is started
+    return lambda number: ProcessWorker(replace(spec, number=number))
+
+
+def _explain_threads() -> None:
+    from .thread_group import locks_threads
+
+    if locks_threads():
+        logger.info(
+            "this Python lets one thread run at a time: worker threads take turns on one CPU; worker processes, or a "
+            "free-threaded Python, use them all"
+        )
+    else:
+        logger.info("this Python is free-threaded: worker threads run in parallel")
+
+
+def _source_watch(config: Config, main_loop: MainLoop, supervisor: Supervisor) -> SourceWatch:
+    def changed(paths: list[str]) -> None:
+        def restart() -> None:
+            more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+            logger.info("%s%s changed: starting again", ", ".join(paths[:3]), more)
+            supervisor.restart()
+
+        main_loop.soon(restart)
+
+    return SourceWatch(
+        config.reload_dir or (config.app_dir or ".",),
+        include=config.reload_include,
+        exclude=config.reload_exclude,
+        delay=config.reload_delay,
+        notify=changed,
+    )

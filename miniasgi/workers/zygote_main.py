@@ -1,0 +1,121 @@
+"""--preload, from inside: loads the application once, and forks a worker each time that it is told to."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from types import FrameType
+
+from .. import importer
+from ..errors import StartupError
+from ..observe import logs
+from .channel import Channel, Closed, Said
+from .process import SIGNALS_HELD_BACK
+from .spec import WorkerSpec
+from .title import set_title, title
+
+__all__ = ["run_zygote"]
+
+logger = logging.getLogger("miniasgi.server")
+
+
+def run_zygote(spec: WorkerSpec, channel: Channel) -> tuple[WorkerSpec, Channel] | None:
+    """Serve as a zygote until told to stop, or until nobody is there to tell.
+
+    Returns twice, as a fork does: in each child, what it has to run as a worker; in the zygote None, at its end.
+    """
+    set_title(title("zygote", spec.app_name))
+    config = spec.config
+    try:
+        if isinstance(spec.app, str):
+            loaded = importer.load(spec.app, factory=config.factory, app_dir=config.app_dir)
+            spec = replace(spec, loaded=loaded)
+    except StartupError as error:
+        details = error.details[-100_000:]
+        channel.send("failed", message=str(error), details=details, status=error.exit_status)
+        return None
+    logs.configure(config.log_level)
+    if threading.active_count() > 1:
+        names = ", ".join(sorted(each.name for each in threading.enumerate() if each is not threading.main_thread()))
+        logger.warning("the application has started threads while it was loaded, which forked workers lack: %s", names)
+    # What is there now is never collected: looking at it would copy its pages into each worker.
+    gc.collect()
+    gc.freeze()
+    channel.send("loaded")
+    return _Zygote(spec, channel).run()
+
+
+class _Zygote:
+    def __init__(self, spec: WorkerSpec, channel: Channel) -> None:
+        self._spec = spec
+        self._channel = channel
+        self._tokens: dict[int, int] = {}  # of each child's number
+        self._wakeup, self._waker = socket.socketpair()
+        for end in (self._wakeup, self._waker):
+            end.setblocking(False)
+
+    def run(self) -> tuple[WorkerSpec, Channel] | None:
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _note)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS_HELD_BACK)
+        with suppress(Closed):
+            while True:
+                found, _, _ = select.select([self._channel.fileno(), self._wakeup.fileno()], [], [])
+                if self._wakeup.fileno() in found:
+                    with suppress(BlockingIOError):
+                        self._wakeup.recv(4096)
+                    self._bury()
+                if self._channel.fileno() in found:
+                    for said in self._channel.receive(wait=False):
+                        if said["kind"] == "stop":
+                            return None
+                        if said["kind"] == "fork":
+                            child = self._fork(said)
+                            if child is not None:
+                                return child
+        return None
+
+    def _fork(self, said: Said) -> tuple[WorkerSpec, Channel] | None:
+        (theirs,) = said["sockets"]
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Held back until the child has said what it does with them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS_HELD_BACK)
+        pid = os.fork()
+        if pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS_HELD_BACK)
+            theirs.close()
+            self._tokens[pid] = said["token"]
+            self._channel.send("forked", token=said["token"], pid=pid)
+            return None
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # Without shutting it down: it is the zygote's still.
+        self._channel.socket.close()
+        self._wakeup.close()
+        self._waker.close()
+        return replace(self._spec, number=said["number"]), Channel(theirs)
+
+    def _bury(self) -> None:
+        with suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                token = self._tokens.pop(pid, None)
+                if token is not None:  # else it is a process that the application has started
+                    self._channel.send("exited", token=token, status=os.waitstatus_to_exitcode(status))
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    """The wake-up descriptor has it."""
