@@ -184,14 +184,18 @@ class ServerProcess:
         descriptors: int | None = None,
         environ: dict[str, str] | None = None,
         before: str = "",
+        script: Path | None = None,
         stdout: int | None = subprocess.DEVNULL,
     ) -> None:
-        """*descriptors* limits its open files; *before* is Python that it runs first."""
+        """*descriptors* limits its open files; *before* is Python that it runs first, *script* what it runs instead."""
         start = f"import sys; sys.argv[0] = 'miniasgi'; {before}\nfrom miniasgi.cli import main\nsys.exit(main())"
-        command = [sys.executable, *(["-c", start] if before else ["-m", "miniasgi"]), *arguments]
+        what = [str(script)] if script else ["-c", start] if before else ["-m", "miniasgi"]
+        command = [sys.executable, *what, *arguments]
         if descriptors is not None:
             command = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("MINIASGI_")}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("MINIASGI_", "WEB_CONC"))}
+        if script:
+            clean["PYTHONPATH"] = str(ROOT)  # else only the script's own directory would be looked in
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,

@@ -70,6 +70,8 @@ OPTIONAL = {
     "h11": "http1/parsers/h11.py",
     "httptools": "http1/parsers/httptools.py",
     "uvloop": "server/loops.py",
+    "setproctitle": "workers/title.py",
+    "watchfiles": "workers/source_watch.py",
 }
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 

@@ -62,7 +62,7 @@ class HttpConnection(EndingHalf):
         )
         service.connections.add(self)
         if service.stopping:
-            self.close()
+            self.stop()
 
     def data_received(self, data: bytes) -> None:
         state = self.state
@@ -321,7 +321,7 @@ class HttpConnection(EndingHalf):
 
     def _become_idle(self) -> None:
         service = self.service
-        if service.stopping:
+        if service.stopping and not service.lets_ask:
             self.close()
             return
         self.state = IDLE

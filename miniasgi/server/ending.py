@@ -174,9 +174,9 @@ class EndingHalf(WritingHalf):
             self.transport.close()
 
     def stop(self) -> None:
-        """The server stops: end a connection on which nothing has been asked."""
+        """The server stops: end a connection on which nothing has been asked, unless it may still ask once."""
         self.persists = False
-        if self.state is IDLE and not self._held:
+        if self.state is IDLE and not self._held and not self.service.lets_ask:
             self.close()
 
     def cut(self) -> None:

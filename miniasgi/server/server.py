@@ -80,6 +80,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._stop = asyncio.Event()
         self._forced = asyncio.Event()
+        self._patient = False
         self._timer: asyncio.TimerHandle | None = None
         self._open_limit = 1 << 30
         self._accepting = False
@@ -133,8 +134,15 @@ class Server:
         """Wait until stop() is called."""
         await self._stop.wait()
 
-    def stop(self, *, force: bool = False) -> None:
-        """Make serve() finish: running requests get ``timeout_graceful_shutdown``; with *force*, nothing."""
+    def stop(self, *, force: bool = False, patient: bool = False) -> None:
+        """Make serve() finish: running requests get ``timeout_graceful_shutdown``; with *force*, nothing.
+
+        *patient*: so do connections that are idle, because a client may just be about to ask. The answer tells it that
+        its connection closes, so that it loses nothing; else some client may have asked in vain.
+        """
+        if self._stop.is_set() and not patient:
+            self._hurry()
+        self._patient = patient
         self._stop.set()
         if force:
             self._forced.set()
@@ -249,13 +257,16 @@ class Server:
     async def _drain(self) -> None:
         """Let running requests finish, then end them: hang up, cancel, cut. Each step is bounded."""
         service = self._service
-        service.begin_stop()
+        service.begin_stop(patient=self._patient)
         self._accepting = False
         for listener in self._listeners:
             listener.close()
         for connection in list(service.connections):
             connection.stop()
         if await self._quiet(self.config.timeout_graceful_shutdown):
+            return
+        self._hurry()
+        if not service.running and await self._quiet(_LAST_SECONDS):
             return
         left = len(service.running)
         if left:
@@ -275,6 +286,14 @@ class Server:
             for exchange in service.running:
                 logger.error("%s: does not end even when cancelled, and is left", exchange.head.line.log)
         await self._close_all()
+
+    def _hurry(self) -> None:
+        """Leave no idle connection open any longer."""
+        service = self._service
+        if service.lets_ask:
+            service.lets_ask = False
+            for connection in list(service.connections):
+                connection.stop()
 
     async def _close_all(self) -> None:
         """Give the last responses a moment to leave, then cut what is still open."""

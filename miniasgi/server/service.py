@@ -139,6 +139,8 @@ class Service:
         self.running: set[Exchange] = set()
         self.state: dict[str, Any] = {}
         self.stopping = False
+        #: Whether a connection that is idle while the server stops may ask once more.
+        self.lets_ask = False
         self.draining = Event()
         #: Connections accepted and not yet lost, those included that asyncio has not handed over.
         self.opened = 0
@@ -165,9 +167,13 @@ class Service:
             logger.exception("%s: no immediate answer", line.log)
             return None
 
-    def begin_stop(self) -> None:
-        """Let no connection take another request, and applications know it; must be called before any is closed."""
+    def begin_stop(self, *, patient: bool = False) -> None:
+        """Let connections end, and applications know it; must be called before any is closed.
+
+        *patient*: a connection that is idle is left open for one request, whose answer announces the end.
+        """
         self.stopping = True
+        self.lets_ask = patient
         self.draining.set()
         self.tell_stop()
 

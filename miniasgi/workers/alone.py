@@ -13,6 +13,7 @@ from typing import Any
 
 from ..observe import logs
 from .greeting import greet
+from .hooks import HookContext, Hooks
 from .spec import WorkerSpec
 from .worker import Worker, run_worker
 
@@ -26,10 +27,15 @@ _SUPERVISED = {"SIGHUP": "loads the application anew", "SIGTTIN": "adds a worker
 def run_alone(spec: WorkerSpec) -> int:
     """Serve until a signal says to stop. Returns the exit status: 0. Raises StartupError if that cannot be."""
     control = Alone()
+    logs.configure(spec.config.log_level)
+    hooks = Hooks.load(spec.config.hooks, spec.config.app_dir)
+    context = HookContext(spec.config, spec.app_name, None, os.getpid())
+    hooks.start(context)
     try:
-        ended = run_worker(spec, control)
+        ended = run_worker(spec, control, hooks=hooks)
     finally:
         control.restore()
+        hooks.stop(context)
     if not ended:
         # The interpreter would wait for such threads and tasks for ever; everything of ours has been done.
         logging.shutdown()

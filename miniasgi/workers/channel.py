@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import threading
+from array import array
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
@@ -23,7 +24,7 @@ Said: TypeAlias = dict[str, Any]
 # end is not one of ours.
 _LONGEST = 1 << 20
 # 64: sockets that come with one message; more are sent by nobody.
-_MOST_SOCKETS = 64
+_LUGGAGE_OCTETS = socket.CMSG_SPACE(64 * array("i").itemsize)
 # What an application starts must not hold our sockets open. 0: not Linux, where they are closed to it afterwards.
 _CLOSE_ON_EXEC: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 # 0.1 s: another thread's message takes far less, unless the other end does not read.
@@ -39,8 +40,8 @@ class Channel:
 
     def __init__(self, end: socket.socket) -> None:
         self.socket = end
-        # Even where an application has called socket.setdefaulttimeout: silence
-        # does not mean that the other end has gone.
+        # Even where an application has called socket.setdefaulttimeout: silence does not mean that the other end has
+        # gone.
         end.setblocking(True)
         self._sending = threading.Lock()
         self._octets = bytearray()
@@ -66,7 +67,9 @@ class Channel:
             # Nothing of ours is so long that a socket with room for some of it has none for all (Linux), but if it was,
             # half a message would spoil all that follow.
             flags = 0 if wait else socket.MSG_DONTWAIT
-            sent = socket.send_fds(self.socket, [data], luggage, flags)
+            # Not socket.send_fds, nor recv_fds below: in Python up to 3.13 they leave the flags out.
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", luggage))] if luggage else []
+            sent = self.socket.sendmsg([data], rights, flags)
             if sent < len(data):
                 self.socket.sendall(data[sent:])
         except OSError:  # also BlockingIOError: not read in time
@@ -85,11 +88,12 @@ class Channel:
         while not found:
             flags = _CLOSE_ON_EXEC | (0 if wait else socket.MSG_DONTWAIT)
             try:
-                data, descriptors, flags, _address = socket.recv_fds(self.socket, 65536, _MOST_SOCKETS, flags)
+                data, rights, flags, _address = self.socket.recvmsg(65536, _LUGGAGE_OCTETS, flags)
             except BlockingIOError:
                 return []
             except OSError:
-                data, descriptors = b"", []
+                data, rights = b"", []
+            descriptors = [each for _, _, octets in rights for each in _descriptors(octets)]
             self._descriptors.extend(descriptors)
             self._octets += data
             too_long = len(self._octets) > _LONGEST and b"\n" not in self._octets
@@ -123,3 +127,9 @@ class Channel:
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
+
+
+def _descriptors(octets: bytes) -> array[int]:
+    found = array("i")
+    found.frombytes(octets[: len(octets) - len(octets) % found.itemsize])
+    return found

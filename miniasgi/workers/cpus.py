@@ -6,10 +6,12 @@ Knows affinity and the CPU quotas of control groups, both versions. Does not kno
 from __future__ import annotations
 
 import os
+import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["executor_threads", "usable_cpus"]
+__all__ = ["executor_threads", "locks_threads", "usable_cpus"]
 
 # 100 ms: the kernel's period where none is written beside a quota (Documentation/admin-guide/cgroup-v2.rst).
 _USUAL_PERIOD = "100000"
@@ -96,3 +98,11 @@ def _read(path: Path) -> str:
         return os.fsdecode(path.read_bytes()).strip()
     except OSError:
         return ""
+
+
+def locks_threads() -> bool:
+    """Whether this Python lets only one thread run at a time."""
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return True
+    is_enabled = getattr(sys, "_is_gil_enabled", None)
+    return bool(is_enabled()) if is_enabled is not None else True

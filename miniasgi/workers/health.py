@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable
 
 from ..config import Config
 from .exits import resident_octets
+from .leaving import give_up
 from .member import Member, State
 from .process import REPORT_SIGNAL
 
-__all__ = ["ATTENTIVE_SECONDS", "check_health", "end_by_force", "why_replace"]
+__all__ = ["ATTENTIVE_SECONDS", "check_health", "why_replace"]
 
 logger = logging.getLogger("miniasgi.server")
 
@@ -27,20 +27,14 @@ _REPORT_SECONDS = 2.0
 _FORCE_SECONDS = 5.0
 
 
-def end_by_force(member: Member, deadline: float) -> None:
-    """Have *member* sent SIGTERM at the time *deadline*, and SIGKILL a little later."""
-    member.deadline = deadline
-    member.steps = [signal.SIGTERM, signal.SIGKILL]
-
-
-def check_health(member: Member, config: Config, now: float, leave: Callable[[Member], None]) -> None:
-    """Take the next step against *member*, if one is due; *leave* frees its place."""
-    silent = now - member.heard_at
-    if member.state is State.SERVING and silent >= config.timeout_worker_healthcheck:
+def check_health(member: Member, config: Config, now: float) -> None:
+    """Take the next step against *member*, if one is due."""
+    # The same sum as that for which the supervisor waits: rounded otherwise, it would not be due yet.
+    if member.state is State.SERVING and now >= member.heard_at + config.timeout_worker_healthcheck:
         logger.error(
             "%s has given no sign of life for %.0f s (--timeout-worker-healthcheck is %g s), and is replaced",
             member.name,
-            silent,
+            now - member.heard_at,
             config.timeout_worker_healthcheck,
         )
         member.state = State.HUNG
@@ -55,8 +49,7 @@ def check_health(member: Member, config: Config, now: float, leave: Callable[[Me
             member.name,
         )
         member.handle.signal(REPORT_SIGNAL)
-        end_by_force(member, now + 0.5)
-        leave(member)
+        give_up(member, now + 0.5)
     elif member.steps:
         number = member.steps.pop(0)
         name = signal.Signals(number).name

@@ -20,6 +20,7 @@ from ..observe import logs
 from .channel import Closed
 from .exits import UNKNOWN, describe
 from .member import Member
+from .spec import beat_seconds
 from .supervisor import Supervisor
 from .zygote import Preloader, Zygote
 
@@ -31,6 +32,8 @@ logger = logging.getLogger("miniasgi.server")
 SIGNALS = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGCHLD")
 # 2 s: so late, the machine or this process stood still, and the workers perhaps as well.
 _LATE_SECONDS = 2.0
+# An hour: what selectors can wait for has a limit, on Linux 24 days.
+_LONGEST_WAIT_SECONDS = 3600.0
 
 
 class MainLoop:
@@ -44,7 +47,7 @@ class MainLoop:
         beat: Callable[[], None] | None = None,
         preloader: Preloader | None = None,
     ) -> None:
-        """*beat*, if given, is called each second. *preloader* is where the supervisor's workers come from, if so."""
+        """*beat*, if given, is called as often as a worker gives a sign of life. *preloader* is where the supervisor's workers come from, if so."""
         self._preloader = preloader
         self._supervisor = supervisor
         self._signals = signals
@@ -69,7 +72,7 @@ class MainLoop:
             self._waker.send(b"\0")
 
     def run(self) -> None:
-        """Supervise until every worker has ended. Raises StartupError if the first of them cannot be started."""
+        """Supervise until every worker has ended."""
         before = self._take_signals()
         try:
             self._supervise()
@@ -84,7 +87,10 @@ class MainLoop:
 
     def _supervise(self) -> None:
         supervisor = self._supervisor
+        woken_at = supervisor.clock()
         while True:
+            # Such as by a terminal that takes no output; what was said meanwhile has not been read.
+            self._excuse(supervisor.clock() - woken_at)
             due = supervisor.step()
             self._watch_channels()
             if supervisor.finished and not self._zygotes():
@@ -92,14 +98,15 @@ class MainLoop:
             now = supervisor.clock()
             if self._beat is not None:
                 if now >= self._beat_at:
-                    self._beat_at = now + 1
+                    self._beat_at = now + beat_seconds(supervisor.config)
                     self._beat()
                 due = self._beat_at if due is None else min(due, self._beat_at)
-            timeout = None if due is None else max(due - now, 0)
+            timeout = None if due is None else min(max(due - now, 0), _LONGEST_WAIT_SECONDS)
             found = self._selector.select(timeout)
-            late = supervisor.clock() - now - (timeout or 0)
-            if timeout is not None and not found and late > _LATE_SECONDS:
-                supervisor.excuse(late)
+            woken_at = supervisor.clock()
+            if timeout is not None:
+                # Even if somebody has been heard: workers that were stopped as well go on one after the other.
+                self._excuse(woken_at - now - timeout)
             for key, _ in found:
                 if key.data is None:
                     self._drain_wakeup()
@@ -110,6 +117,10 @@ class MainLoop:
             while self._calls:
                 self._calls.popleft()()
             self._look_for_the_dead()
+
+    def _excuse(self, late: float) -> None:
+        if late > _LATE_SECONDS:
+            self._supervisor.excuse(late)
 
     # Workers
 

@@ -34,6 +34,7 @@ class Places:
         if self.own_sockets and not spreads_connections():
             raise StartupError("--reuse-port: this system does not spread connections over several sockets")
         self._sockets: dict[int, list[socket.socket]] = {}
+        self._listening: set[int] = set()  # the keys of those that clients may connect to
         port = config.port
         if config.reuse_port is None or not self.own_sockets:
             # Without SO_REUSEPORT at first, which fails where another server, of ours or not, listens already.
@@ -45,10 +46,8 @@ class Places:
             else:
                 self._sockets[0] = probe
         if self.own_sockets:
-            self._sockets[1] = bind(config.host, port, reuse_port=True)
+            self._sockets[1] = self._bind_sets(port)
             port = self._sockets[1][0].getsockname()[1]
-            for _ in range(1, sets):
-                self._sockets[1] += bind(config.host, port, reuse_port=True)
         self._port: int = port
 
     @property
@@ -64,9 +63,24 @@ class Places:
         """Those that are called *key*. Raises StartupError if they cannot be bound."""
         found = self._sockets.get(key)
         if found is None:
-            found = self._sockets[key] = []
+            found = self._sockets[key] = self._bind_sets(self._port)
+        if key not in self._listening:
+            # Not left to the worker: who reads that the server is ready may connect before the worker has got them.
+            for each in found:
+                each.listen(self._config.backlog)
+            self._listening.add(key)
+        return found
+
+    def _bind_sets(self, port: int) -> list[socket.socket]:
+        found: list[socket.socket] = []
+        try:
             for _ in range(self._sets):
-                found += bind(self._config.host, self._port, reuse_port=True)
+                found += bind(self._config.host, port, reuse_port=True)
+                port = found[0].getsockname()[1]
+        except StartupError:
+            for each in found:
+                each.close()
+            raise
         return found
 
     def close(self) -> None:
@@ -75,3 +89,4 @@ class Places:
             for each in sockets:
                 each.close()
         self._sockets.clear()
+        self._listening.clear()

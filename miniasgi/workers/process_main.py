@@ -92,7 +92,7 @@ def _run_group(spec: WorkerSpec, control: Remote) -> None:
 def _take_signals(control: Remote) -> None:
     def handle(number: int, frame: FrameType | None) -> None:
         # Not here, where a lock may be held or a line half written; both end in threads of their own.
-        target = logs.reopen_files if number == signal.SIGUSR1 else control.stop
+        target = logs.reopen_files if number == signal.SIGUSR1 else control.leave
         threading.Thread(target=target, daemon=True).start()
 
     # A terminal sends these to every process of the group; the supervisor gets them too, and says what is to be done.

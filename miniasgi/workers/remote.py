@@ -26,7 +26,7 @@ _MOST_DETAILS = 100_000
 class Told(Protocol):
     """What a supervisor tells things to: a worker, or a group of them. All may be called from any thread."""
 
-    def stop(self, *, force: bool = False) -> None: ...
+    def stop(self, *, force: bool = False, patient: bool = False) -> None: ...
 
     def listen(self, place: int, sockets: Sequence[Any]) -> None: ...
 
@@ -66,6 +66,7 @@ class Remote:
         self._worker: Told | None = None
         self._lock = threading.Lock()
         self._stopped = False
+        self._asked_to_leave = False
 
     def begin(self, name: str) -> None:
         """Start to read, in a thread called *name*."""
@@ -95,13 +96,23 @@ class Remote:
         """Ask to be replaced."""
         self._channel.send("recycle", reason=reason)
 
-    def stop(self) -> None:
+    def leave(self) -> None:
+        """Make the worker end, but not before another one can take its place; asked again, at once."""
+        with self._lock:
+            asked, self._asked_to_leave = self._asked_to_leave, True
+            is_serving = self._worker is not None
+        if asked or not is_serving:
+            self.stop()
+        else:
+            self.recycle("it was sent SIGTERM")
+
+    def stop(self, *, patient: bool = False) -> None:
         """Make the worker end, or not begin."""
         with self._lock:
             self._stopped = True
             worker = self._worker
         if worker is not None:
-            worker.stop()
+            worker.stop(patient=patient)
         else:
             self._ended()
 
@@ -113,7 +124,11 @@ class Remote:
                 for said in self._channel.receive():
                     self._do(said)
         except Closed:
-            self._lost()
+            pass
+        except Exception:
+            # Whatever it is: a worker that nobody can stop would stay for ever.
+            logger.exception("the supervisor cannot be understood")
+        self._lost()
 
     def _do(self, said: Said) -> None:
         kind = said["kind"]
@@ -122,7 +137,7 @@ class Remote:
             if worker is not None and said["force"]:
                 worker.stop(force=True)
             else:
-                self.stop()
+                self.stop(patient=said["patient"])
         elif kind == "reopen":
             logs.reopen_files()
         elif worker is None:

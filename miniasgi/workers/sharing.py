@@ -55,12 +55,13 @@ def share_sockets(places: Iterable[Place], sockets: Sockets, now: float) -> None
             tell_listen(member, sockets, key)
 
 
-def tell_listen(member: Member, sockets: Sockets, key: int) -> None:
-    """Have *member* accept from the sockets called *key*."""
+def tell_listen(member: Member, sockets: Sockets, key: int) -> bool:
+    """Have *member* accept from the sockets called *key*; False if there are none and cannot be."""
     try:
         found = sockets.sockets(key)
     except StartupError as error:
         logger.error("%s has no socket of its own: %s", member.name, error)
-        return
+        return False
     member.listens.add(key)
     member.handle.tell("listen", found, place=key)
+    return True

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from ..config import Config
 from ..types import App
 
-__all__ = ["WorkerSpec"]
+__all__ = ["WorkerSpec", "beat_seconds"]
+
+# 1 s: between two signs of life of a worker, ...
+_BEAT_SECONDS = 1.0
+# ... and where less than that is waited for, a quarter of it: none may be missed for being a little late.
+_BEATS_IN_TIMEOUT = 4
+
+
+def beat_seconds(config: Config) -> float:
+    """How often a worker gives a sign of life."""
+    return min(_BEAT_SECONDS, config.timeout_worker_healthcheck / _BEATS_IN_TIMEOUT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from ..config import Config
 from ..errors import StartupError
 from ..observe import logs
-from .cpus import usable_cpus
+from .cpus import locks_threads, usable_cpus
 from .exits import count
 from .greeting import greet
 from .hooks import HookContext, Hooks
@@ -144,8 +144,6 @@ def _spawner(spec: WorkerSpec, supervisor: Callable[[], Supervisor], *, grouped:
 
 
 def _explain_threads() -> None:
-    from .thread_group import locks_threads
-
     if locks_threads():
         logger.info(
             "this Python lets one thread run at a time: worker threads take turns on one CPU; worker processes, or a "

@@ -14,7 +14,9 @@ from ..config import Config
 from ..errors import StartupError
 from .channel import Said
 from .exits import count
-from .health import ATTENTIVE_SECONDS, check_health, end_by_force, why_replace
+from .failures import FIRST_DELAY, delay, note_death, shown, start_failure
+from .health import ATTENTIVE_SECONDS, check_health, why_replace
+from .leaving import drop, end_by_force, give_up, let_go, vacate
 from .member import Handle, Member, Place, State
 from .sharing import Sockets, share_sockets, tell_listen
 
@@ -22,10 +24,6 @@ __all__ = ["Supervisor"]
 
 logger = logging.getLogger("miniasgi.server")
 
-# 60 s: a worker that has served for so long did not die of its start, and the next one need not wait.
-_YOUNG_SECONDS = 60.0
-# 0.5 s, doubled each time, up to 30 s: between two starts in a place whose workers keep dying.
-_FIRST_DELAY, _LONGEST_DELAY = 0.5, 30.0
 # 4: threads that hang, and cannot be ended, before no more are started beside them.
 _MOST_STUCK = 4
 # 1,024: more workers than any machine has use for; a finger on a key must not fill the memory.
@@ -57,7 +55,8 @@ class Supervisor:
     ) -> None:
         """*exhausted* is called, with the reason, when so many threads hang that the process should be replaced.
 
-        *patient*: a first worker that does not come up is no reason to give up; the next restart may do better.
+        *patient*: as in development, each worker waits for its predecessor's end, and if one does not come up, not
+        even the first, the next change of the code is waited for.
         """
         self.config = config
         self.clock = clock
@@ -87,38 +86,45 @@ class Supervisor:
 
     # What it is told to do
 
-    def stop(self, *, force: bool = False) -> None:
-        """Let all workers end, or with *force* make them."""
+    def stop(self, *, force: bool = False, patient: bool = False) -> None:
+        """Let all workers end, or with *force* make them; *patient*, let clients that are idle ask once more."""
         if not self.stopping:
             self.stopping = True
             self._sockets.close()
         for member in self.members:
             if force:
-                member.handle.tell("stop", force=True)
+                member.handle.tell("stop", force=True, patient=False)
                 member.state = State.LEAVING
                 end_by_force(member, self.clock() + 1)
             elif member.state is not State.LEAVING:
-                self._let_go(member)
+                self._let_go(member, patient=patient)
+            elif not patient:
+                member.handle.tell("stop", force=False, patient=False)  # one that has been let go in patience
 
     def reload(self) -> None:
         """Start as many workers as there are with the code as it is now, and when all are ready, let them take over."""
         if self.stopping:
             return
+        logger.info("loading the application anew")
+        if self._patient:  # which never has two workers in one place
+            self.restart()
+            return
         for place in self._places.values():
             place.failures, place.not_before = 0, 0.0
             if place.next is not None:  # of a reload before this one, or about to load nobody knows which code
-                self._drop(place.next)
+                drop(place.next, self.clock())
         self._generation += 1
         self._reloading = True
-        logger.info("loading the application anew")
 
     def restart(self) -> None:
         """End the workers there are, and start others; for development, where the old code is of no more interest."""
+        if self.stopping:
+            return
         for place in self._places.values():
             place.failures, place.not_before = 0, 0.0
         for member in list(self.members):
             if member.state is State.STARTING:
-                self._drop(member)
+                drop(member, self.clock())
             else:
                 self._let_go(member)
 
@@ -181,37 +187,34 @@ class Supervisor:
             )
         elif kind == "report" and member.state is State.HUNG:
             logger.error("%s hangs:\n%s", member.name, said["text"])
-            end_by_force(member, now)
-            self._leave(member)
-        elif kind == "recycle":
+            give_up(member, now)
+        elif kind == "recycle" and member.state is State.SERVING and not member.leaving_for:
             member.leaving_for = said["reason"]
+            logger.info("%s is replaced: %s", member.name, member.leaving_for)
 
     def ended(self, member: Member, how: str) -> None:
         """A worker has gone; *how*, in words."""
         self.members.remove(member)
         member.handle.close()
+        vacate(member)
         place = member.place
-        was_expected = member.state is State.LEAVING
-        if place.current is member:
-            place.current = None
-        if place.next is member:
-            place.next = None
-        if was_expected or self.stopping:
+        if member.state is State.LEAVING or self.stopping:
             level = logging.INFO if "SIGKILL" in how else logging.DEBUG
             logger.log(level, "%s has ended: it %s", member.name, how.partition("; ")[0])
         elif member.state is State.STARTING:
-            self._failed(member, how)
+            self._not_started(place, member.name, start_failure(member, how), has_said=member.failure is not None)
         else:
-            self._died(member, how)
+            note_death(member, how, self.clock(), wanted=place.next is None and place.number <= self.wanted)
         self._forget_empty_places()
 
     def step(self) -> float | None:
         """Do what is due; the clock's time at which something will be, as far as that is known."""
         now = self.clock()
         for member in list(self.members):
-            check_health(member, self.config, now, self._leave)
+            check_health(member, self.config, now)
         if not self.stopping:
             self._reconcile(now)
+        if not self.stopping:  # because the first worker could not be started
             self._take_over()
             share_sockets(self._places.values(), self._sockets, now)
         return min(self._times(now), default=None)
@@ -228,19 +231,24 @@ class Supervisor:
                     current.leaving_for = reason
                     logger.info("%s is replaced: %s", current.name, reason)
             wanted = current is None or current.leaving_for or self._is_old(current)
-            if wanted and place.next is None and now >= place.not_before and self._may_start(place):
-                self._start(place, now)
+            if wanted and place.next is None and now >= place.not_before:
+                if self._patient and current is not None:
+                    self._let_go(current)
+                if self._may_start(place):
+                    self._start(place, now)
+                if self.stopping:
+                    return
         for place in list(self._places.values()):
             if place.number > self.wanted:
                 for member in (place.current, place.next):
                     if member is not None:
-                        self._let_go(member)
+                        self._let_go(member, patient=True)
         self._forget_empty_places()
 
     def _may_start(self, place: Place) -> bool:
-        if self._patient:
-            # In development the one before may hold what the next one needs.
-            return not any(member.place is place for member in self.members)
+        others = [member for member in self.members if member.place.number == place.number and not member.stuck]
+        if self._patient and others:
+            return False  # in development the one before may hold what the next one needs
         stuck = sum(member.stuck for member in self.members)
         if stuck >= _MOST_STUCK and not self._is_exhausted:
             self._is_exhausted = True
@@ -256,10 +264,7 @@ class Supervisor:
         try:
             handle = self._spawn(place.number)
         except StartupError as error:
-            if not self._up:
-                raise
-            self._delay(place)
-            logger.error("worker %d cannot be started: %s", place.number, error)
+            self._not_started(place, f"worker {place.number}", error)
             return
         place.next = Member(place, handle, self._generation, now, heard_at=now)
         self.members.append(place.next)
@@ -285,91 +290,43 @@ class Supervisor:
         place = member.place
         before, place.current, place.next = place.current, member, None
         member.state = State.SERVING
-        place.opened = True
-        tell_listen(member, self._sockets, self._sockets.key(place.number))
+        place.opened = tell_listen(member, self._sockets, self._sockets.key(place.number)) or place.opened
         if before is not None:
-            self._let_go(before)
+            self._let_go(before, patient=True)
 
-    def _failed(self, member: Member, how: str) -> None:
-        """A worker has not come up."""
-        said = member.failure or {"message": f"a worker {how} while it started", "details": "", "status": 3}
-        failure = StartupError(said["message"], said["details"])
-        failure.exit_status = said["status"]
-        if not self._up and not self._patient:
-            if self.failure is None:
-                self.failure = failure
+    def _not_started(self, place: Place, name: str, failure: StartupError, *, has_said: bool = False) -> None:
+        """A worker has not come up; *has_said*: it has told why itself, so the next one would as well."""
+        if self._patient:
+            self._wait_for_change(failure)
+        elif not self._up:
+            self.failure = failure
             self.stop(force=True)
-        elif self._reloading and (member.failure is not None or member.place.failures > 2):
+        elif self._reloading and (has_said or place.failures > 2):
             self._abandon_reload(failure)
-        elif not self._patient:
-            self._delay(member.place)
-            logger.error("%s did not start: %s", member.name, _shown(failure))
         else:
-            self._wait_for_reload(failure)
+            # At least so long, because it would most likely fail again.
+            delay(place, self.clock(), least=FIRST_DELAY)
+            logger.error("%s did not start: %s", name, shown(failure))
 
     def _abandon_reload(self, failure: StartupError) -> None:
         self._reloading = False
+        left = "the old one stays" if any(place.current for place in self._places.values()) else "none is left"
         for place in self._places.values():
             if place.next is not None:
-                self._drop(place.next)
-        if any(place.current for place in self._places.values()):
-            logger.error("the application could not be loaded anew, and the old one stays: %s", _shown(failure))
-        else:
-            self._wait_for_reload(failure)
+                drop(place.next, self.clock())
+            if place.current is None:
+                delay(place, self.clock(), least=FIRST_DELAY)
+        logger.error("the application could not be loaded anew, and %s: %s", left, shown(failure))
 
-    def _wait_for_reload(self, failure: StartupError) -> None:
-        logger.error("%s\nwaiting for the next change", _shown(failure))
+    def _wait_for_change(self, failure: StartupError) -> None:
+        logger.error("%s\nwaiting for the next change", shown(failure))
         for place in self._places.values():
             place.not_before = float("inf")
+            if place.next is not None and place.next.state is State.STARTING:  # it would say the same again
+                drop(place.next, self.clock())
 
-    def _died(self, member: Member, how: str) -> None:
-        now = self.clock()
-        place = member.place
-        if now - member.served_at >= _YOUNG_SECONDS:
-            place.failures = 0
-        delay = self._delay(place) if place.next is None and place.number <= self.wanted else 0.0
-        what, _, hint = how.partition("; ")
-        logger.error(
-            "%s %s after %.0f s, with %s running%s; it is replaced%s",
-            member.name,
-            what,
-            now - member.started_at,
-            count(member.running, "request"),
-            f" ({hint})" if hint else "",
-            f" in {delay:g} s" if delay else "",
-        )
-
-    def _delay(self, place: Place) -> float:
-        """Let a place whose members keep dying wait a little longer each time; the first one is replaced at once."""
-        place.failures += 1
-        delay = min(_FIRST_DELAY * 2 ** min(place.failures - 2, 10), _LONGEST_DELAY) if place.failures > 1 else 0.0
-        place.not_before = self.clock() + delay
-        return delay
-
-    # Going
-
-    def _let_go(self, member: Member) -> None:
-        """Let a worker drain, and see to it that this ends."""
-        if member.state not in (State.LEAVING, State.HUNG):
-            member.handle.tell("stop", force=False)
-            end_by_force(member, self.clock() + self.leave_seconds)
-            self._leave(member)
-
-    def _drop(self, member: Member) -> None:
-        """End a worker that has not served anybody."""
-        member.handle.tell("stop", force=True)
-        end_by_force(member, self.clock() + 2)
-        self._leave(member)
-
-    def _leave(self, member: Member) -> None:
-        """Its place is free for another one."""
-        member.state = State.LEAVING
-        member.listens.clear()
-        place = member.place
-        if place.current is member:
-            place.current = None
-        if place.next is member:
-            place.next = None
+    def _let_go(self, member: Member, *, patient: bool = False) -> None:
+        let_go(member, self.clock(), self.leave_seconds, patient=patient)
 
     def _forget_empty_places(self) -> None:
         for place in list(self._places.values()):
@@ -387,9 +344,5 @@ class Supervisor:
                 yield max(member.heard_at + ATTENTIVE_SECONDS, now + 1)
                 yield member.heard_at + self.config.timeout_worker_healthcheck
         if not self.stopping:
-            yield from (place.not_before for place in self._places.values() if place.not_before > now)
-
-
-def _shown(failure: StartupError) -> str:
-    """The line that says what is wrong, and the user's traceback below it."""
-    return f"{failure}\n{failure.details}".rstrip()
+            # Infinity: until the next change.
+            yield from (place.not_before for place in self._places.values() if now < place.not_before < float("inf"))

@@ -41,7 +41,7 @@ class ThreadWorker:
         control.begin(f"{self._spec.name} listens to its supervisor")
         status = 1
         try:
-            run_worker(self._spec, control, self._pool)
+            run_worker(self._spec, control, pool=self._pool)
             status = 0
         except StartupError as error:
             control.failed(error)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import sys
-import sysconfig
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,17 +21,9 @@ from .supervisor import Supervisor
 from .thread import ThreadWorker
 from .worker import make_pool
 
-__all__ = ["GivenSockets", "ThreadGroup", "locks_threads"]
+__all__ = ["GivenSockets", "ThreadGroup"]
 
 logger = logging.getLogger("miniasgi.server")
-
-
-def locks_threads() -> bool:
-    """Whether this Python lets only one thread run at a time."""
-    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return True
-    is_enabled = getattr(sys, "_is_gil_enabled", None)
-    return bool(is_enabled()) if is_enabled is not None else True
 
 
 class GivenSockets:
@@ -50,11 +40,11 @@ class GivenSockets:
 
     def key(self, place: int) -> int:
         """What the sockets of *place* are called."""
-        return (place - 1) % len(self._sets) if self._sets else 0
+        return (place - 1) % len(self._sets) + 1 if len(self._sets) > 1 else 0
 
     def sockets(self, key: int) -> Sequence[socket.socket]:
         """Those that are called *key*."""
-        return self._sets[key] if self._sets else ()
+        return self._sets[key - 1 if key else 0] if self._sets else ()
 
     def close(self) -> None:
         """Let go of them."""
@@ -102,9 +92,9 @@ class ThreadGroup:
 
     # From any thread
 
-    def stop(self, *, force: bool = False) -> None:
+    def stop(self, *, force: bool = False, patient: bool = False) -> None:
         """Let all threads end."""
-        self._loop.soon(lambda: self._supervisor.stop(force=force))
+        self._loop.soon(lambda: self._supervisor.stop(force=force, patient=patient))
 
     def listen(self, place: int, sockets: Sequence[Any]) -> None:
         """Accept from *sockets*, in place of those before."""

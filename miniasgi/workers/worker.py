@@ -22,15 +22,13 @@ from ..server.loops import loop_factory
 from ..server.server import Server, parser_factory
 from .cpus import executor_threads, usable_cpus
 from .hooks import HookContext, Hooks
-from .spec import WorkerSpec
+from .spec import WorkerSpec, beat_seconds
 from .stacks import report
 
 __all__ = ["Control", "Worker", "make_pool", "run_worker"]
 
 logger = logging.getLogger("miniasgi.server")
 
-# 1 s: between two beats.
-_BEAT_SECONDS = 1.0
 # 1 s: how long each kind of what an application leaves behind has to end.
 _LAST_SECONDS = 1.0
 
@@ -70,9 +68,9 @@ class Worker:
 
     # From any thread
 
-    def stop(self, *, force: bool = False) -> None:
-        """Drain and end; with *force*, end what runs."""
-        self._soon(self._stop, force)
+    def stop(self, *, force: bool = False, patient: bool = False) -> None:
+        """Drain and end; with *force*, end what runs; *patient*, let clients that are idle ask once more."""
+        self._soon(self._stop, force, patient)
 
     def listen(self, place: int, sockets: Sequence[Any]) -> None:
         """Accept connections from *sockets* too, until forget(*place*)."""
@@ -107,11 +105,11 @@ class Worker:
 
     # In its own
 
-    def _stop(self, force: bool) -> None:
+    def _stop(self, force: bool, patient: bool) -> None:
         self._stopped = True
         if self._starting is not None:
             self._starting.cancel()
-        self.server.stop(force=force)
+        self.server.stop(force=force, patient=patient)
 
     def _listen(self, place: int, sockets: Sequence[Any]) -> None:
         self._forget(place)
@@ -121,7 +119,7 @@ class Worker:
         self.server.forget(self._listeners.pop(place, ()))
 
     def _beat(self) -> None:
-        self._timer = self.loop.call_later(_BEAT_SECONDS, self._beat)
+        self._timer = self.loop.call_later(beat_seconds(self.spec.config), self._beat)
         self._control.beat(self)
 
     async def run(self) -> None:
@@ -153,10 +151,13 @@ def make_pool(config: Config) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(size, "miniasgi-executor")
 
 
-def run_worker(spec: WorkerSpec, control: Control, pool: ThreadPoolExecutor | None = None) -> bool:
+def run_worker(
+    spec: WorkerSpec, control: Control, *, pool: ThreadPoolExecutor | None = None, hooks: Hooks | None = None
+) -> bool:
     """Load the application and serve it until *control* says to stop. Raises StartupError if it cannot be served.
 
-    *pool*, which others use as well, is left as it is; else the worker has one of its own. False if the application has
+    *pool*, which others use as well, is left as it is; else the worker has one of its own. *hooks*, if they have been
+    loaded already, are called instead of those of the configuration. False if the application has
     left tasks or threads that do not end.
     """
     config = spec.config
@@ -166,7 +167,7 @@ def run_worker(spec: WorkerSpec, control: Control, pool: ThreadPoolExecutor | No
     # After the import, because an application's own logging configuration switches off the loggers that it finds; but
     # before the folders are opened, which may have something to say.
     logs.configure(config.log_level, spec.name)
-    hooks = Hooks.load(config.hooks, config.app_dir)
+    hooks = hooks or Hooks.load(config.hooks, config.app_dir)
     server = Server(app, config, sockets=() if control.gives_sockets else None)
     parser_factory(config.http)  # a parser that cannot be had is told before anything is opened
     loop = loop_factory(config.loop)()

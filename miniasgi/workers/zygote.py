@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -50,7 +51,12 @@ class ForkedWorker:
 
     def tell(self, kind: str, sockets: Sequence[socket.socket] = (), **values: Any) -> None:
         """Send the worker a message; one that has gone, or does not listen, does not get it."""
-        self.channel.send(kind, sockets, wait=False, **values)
+        if kind == "stop" and not self.pid and self.status is None:
+            # The zygote may not be listening for as long as it likes; it finds nobody at the other end then.
+            self._zygote.forget(self)
+            self.status = 0
+        else:
+            self.channel.send(kind, sockets, wait=False, **values)
 
     def receive(self) -> list[Said]:
         """What it has said. Raises Closed."""
@@ -101,11 +107,17 @@ class Zygote(PythonProcess):
         self._workers[self._tokens] = worker
         self.tell("fork", [theirs.socket], number=number, token=self._tokens)
 
+    def forget(self, worker: ForkedWorker) -> None:
+        """Have *worker* not forked, as far as that is not too late."""
+        self._workers = {token: each for token, each in self._workers.items() if each is not worker}
+
     def retire(self) -> None:
         """Let it end."""
         if not self._told:
             self._told = True
-            self.tell("stop", force=False)
+            self.tell("stop", force=False, patient=False)
+            if not self.has_loaded:  # nor does it listen, until it has
+                self.signal(signal.SIGKILL)
 
     def hear(self) -> bool:
         """Take what it has said; False if that is nothing. Raises Closed when it has said all."""
@@ -115,9 +127,16 @@ class Zygote(PythonProcess):
             if kind == "loaded":
                 self.has_loaded = True
             elif kind == "forked":
-                self._workers[said["token"]].pid = said["pid"]
+                worker = self._workers.get(said["token"])
+                if worker is not None:
+                    worker.pid = said["pid"]
+                else:  # forgotten too late
+                    with suppress(ProcessLookupError):
+                        os.kill(said["pid"], signal.SIGKILL)
             elif kind == "exited":
-                self._workers.pop(said["token"]).status = said["status"]
+                worker = self._workers.pop(said["token"], None)
+                if worker is not None:
+                    worker.status = said["status"]
             elif kind == "failed":
                 self._fail(said)
         return bool(all_said)

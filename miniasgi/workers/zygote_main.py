@@ -63,30 +63,33 @@ class _Zygote:
             end.setblocking(False)
 
     def run(self) -> tuple[WorkerSpec, Channel] | None:
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1):
+        # SIGTERM too, which may be sent to a whole group: the supervisor says when workers need no zygote any more.
+        for number in (signal.SIGTERM, *SIGNALS_HELD_BACK):
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _note)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS_HELD_BACK)
         with suppress(Closed):
             while True:
-                found, _, _ = select.select([self._channel.fileno(), self._wakeup.fileno()], [], [])
-                if self._wakeup.fileno() in found:
-                    with suppress(BlockingIOError):
-                        self._wakeup.recv(4096)
-                    self._bury()
-                if self._channel.fileno() in found:
-                    for said in self._channel.receive(wait=False):
-                        if said["kind"] == "stop":
-                            return None
-                        if said["kind"] == "fork":
-                            child = self._fork(said)
-                            if child is not None:
-                                return child
+                # Before waiting: some may have come with the specification.
+                for said in self._channel.receive(wait=False):
+                    if said["kind"] == "stop":
+                        return None
+                    if said["kind"] == "fork":
+                        child = self._fork(said)
+                        if child is not None:
+                            return child
+                select.select([self._channel.fileno(), self._wakeup.fileno()], [], [])
+                with suppress(BlockingIOError):
+                    self._wakeup.recv(4096)
+                self._bury()
         return None
 
     def _fork(self, said: Said) -> tuple[WorkerSpec, Channel] | None:
         (theirs,) = said["sockets"]
+        if _is_deserted(theirs):  # it has been thought better of while the application was loading
+            theirs.close()
+            return None
         sys.stdout.flush()
         sys.stderr.flush()
         # Held back until the child has said what it does with them.
@@ -115,6 +118,16 @@ class _Zygote:
                 token = self._tokens.pop(pid, None)
                 if token is not None:  # else it is a process that the application has started
                     self._channel.send("exited", token=token, status=os.waitstatus_to_exitcode(status))
+
+
+def _is_deserted(end: socket.socket) -> bool:
+    """Whether nobody holds the other end any more."""
+    try:
+        return end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _note(number: int, frame: FrameType | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import FrozenInstanceError
@@ -60,17 +59,6 @@ def refusal(load: Load, source: str) -> str:
 
 
 # The context
-
-
-def test_a_context_is_made_for_this_process() -> None:
-    config = Config()
-    assert HookContext.of(config, "myapp:app", 2) == HookContext(config, "myapp:app", 2, os.getpid())
-
-
-@pytest.mark.parametrize("app", [None, print])
-def test_an_application_that_was_not_named_has_no_name(app: Any) -> None:
-    assert HookContext.of(Config(), app).app == ""
-    assert HookContext.of(Config(), app).worker is None
 
 
 def test_a_context_cannot_be_changed() -> None:

@@ -89,7 +89,11 @@ def test_a_relative_path_is_the_same_after_the_directory_has_changed(
     assert not path.exists()
 
 
-@pytest.mark.parametrize("content", [b"1\n", b"", b"no number", b"%d and more\n" % OWN, b"x" * 1000])
+@pytest.mark.parametrize(
+    "content",
+    [b"1\n", b"", b"no number", b"%d and more\n" % OWN, b"x" * 1000],
+    ids=["1", "empty", "words", "more", "long"],
+)
 def test_a_file_that_somebody_else_has_written_since_is_left(path: Path, content: bytes) -> None:
     with PidFile(path):
         path.write_bytes(content)

@@ -1,0 +1,238 @@
+"""What a supervisor looks after, without processes and without time: workers that do what a test says, and a clock."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from miniasgi.config import Config
+from miniasgi.errors import StartupError
+from miniasgi.workers.channel import Said
+from miniasgi.workers.member import Member, State
+from miniasgi.workers.supervisor import Supervisor
+
+# 20: what can become due by what has just been done is done in two or three steps; more would not end.
+MOST_STEPS_AT_ONCE = 20
+# As House.shown() writes them: what serves, or could, is a capital.
+LETTERS = {State.STARTING: "s", State.READY: "R", State.SERVING: "S", State.HUNG: "h", State.LEAVING: "l"}
+
+
+class FakeClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self, now: float = 1000.1) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class FakeHandle:
+    """Notes what its worker is told and which signals it is sent; ends only where a test says so."""
+
+    def __init__(self, number: int, pid: int = 0, *, has_signals: bool = True) -> None:
+        self.number = number
+        self.name = f"fake {number}"
+        self.pid = pid
+        self.has_signals = has_signals
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.signals: list[int] = []
+        self.closed = False
+        # Whether run() has it give a sign of life each second.
+        self.beats = True
+
+    def tell(self, kind: str, sockets: Sequence[socket.socket] = (), **values: Any) -> None:
+        self.told.append((kind, {**values, "sockets": list(sockets)} if sockets else values))
+
+    def receive(self) -> list[Said]:
+        raise AssertionError("only a MainLoop reads")
+
+    def exit_status(self) -> int | None:
+        raise AssertionError("only a MainLoop asks")
+
+    def fileno(self) -> int:
+        raise AssertionError("only a MainLoop waits")
+
+    def signal(self, number: int) -> bool:
+        self.signals.append(number)
+        return self.has_signals
+
+    def close(self) -> None:
+        self.closed = True
+
+    @property
+    def commands(self) -> list[str]:
+        """What it has been told, in few words: "listen 2", "stop", "stop force"."""
+        return [" ".join([kind, *_shown(values)]) for kind, values in self.told]
+
+    def forget_told(self) -> None:
+        self.told.clear()
+
+
+def _shown(values: dict[str, Any]) -> list[str]:
+    return [
+        str(value) if name == "place" else name for name, value in values.items() if name == "place" or value is True
+    ]
+
+
+class FakeSockets:
+    """Names in the place of sockets."""
+
+    def __init__(self, *, shared: bool = False) -> None:
+        self.shared = shared
+        self.closed = False
+        self.refused: set[int] = set()
+        self.given: set[int] = set()
+
+    def key(self, place: int) -> int:
+        return 0 if self.shared else place
+
+    def sockets(self, key: int) -> Sequence[Any]:
+        assert not self.closed, "the address has been given back"
+        if key in self.refused:
+            raise StartupError("cannot listen: too many open files")
+        self.given.add(key)
+        return [f"socket {key}"]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class House:
+    """A supervisor, its clock, and its fake workers, in the order in which they were started."""
+
+    def __init__(
+        self,
+        wanted: int = 1,
+        *,
+        patient: bool = False,
+        shared: bool = False,
+        threads: bool = False,
+        exhausted: Callable[[str], None] | None = None,
+        **options: Any,
+    ) -> None:
+        self.clock = FakeClock()
+        self.sockets = FakeSockets(shared=shared)
+        self.handles: list[FakeHandle] = []
+        self.greetings: list[str] = []
+        # Why no worker can be started, while that is so; how many can be in all; and in which places none could.
+        self.refusal = ""
+        self.room = 10_000
+        self.refused: list[int] = []
+        self._has_signals = not threads
+        self._next_beat = self.clock.now + 1
+        self.supervisor = Supervisor(
+            Config.from_options(**options),
+            self.sockets,
+            wanted=wanted,
+            spawn=self._spawn,
+            clock=self.clock,
+            ready=self.greetings.append,
+            exhausted=exhausted,
+            patient=patient,
+        )
+
+    def _spawn(self, number: int) -> FakeHandle:
+        if self.refusal or len(self.handles) >= self.room:
+            self.refused.append(number)
+            raise StartupError(self.refusal or "there is no room for more workers")
+        assert not self.supervisor.stopping, "a server that stops starts nobody"
+        self.handles.append(FakeHandle(len(self.handles) + 1, has_signals=self._has_signals))
+        return self.handles[-1]
+
+    # Looking
+
+    def member(self, handle: FakeHandle | int) -> Member:
+        """That of a handle, or of the one that was started as the so-manieth, from 1."""
+        if isinstance(handle, int):
+            handle = self.handles[handle - 1]
+        return next(each for each in self.supervisor.members if each.handle is handle)
+
+    def in_state(self, *states: State) -> list[Member]:
+        return [each for each in self.supervisor.members if each.state in states]
+
+    def shown(self) -> dict[int, str]:
+        """Of each place the handles' numbers, each with a letter for its state: "1S 3s"."""
+        found: dict[int, list[str]] = {}
+        for each in self.supervisor.members:
+            assert isinstance(each.handle, FakeHandle)
+            found.setdefault(each.place.number, []).append(f"{each.handle.number}{LETTERS[each.state]}")
+        return {number: " ".join(each) for number, each in sorted(found.items())}
+
+    # What the workers do
+
+    def say(self, number: int, kind: str, **values: Any) -> None:
+        self.supervisor.heard(self.member(number), {"kind": kind, "sockets": [], **values})
+
+    def ready(self, *numbers: int) -> None:
+        """Have these workers, else all that start, say that they are ready; and do what is due."""
+        for number in numbers or [each.handle.number for each in self.in_state(State.STARTING)]:  # type: ignore[attr-defined]
+            self.say(number, "ready", loop="asyncio")
+        self.settle()
+
+    def beat(self, number: int, requests: int = 0, running: int = 0, connections: int = 0) -> None:
+        vitals = {"requests": requests, "running": running, "connections": connections}
+        self.say(number, "beat", vitals=vitals)
+
+    def end(self, number: int, how: str = "exited with status 1") -> None:
+        """Have a worker end, and do what is due."""
+        self.supervisor.ended(self.member(number), how)
+        self.settle()
+
+    def fail(self, number: int, message: str = "no module named app", details: str = "", status: int = 3) -> None:
+        """Have a worker say why it cannot start, and end."""
+        self.say(number, "failed", message=message, details=details, status=status)
+        self.end(number, f"exited with status {status}")
+
+    def bury(self) -> None:
+        """Have all end that have been told to."""
+        for each in self.in_state(State.LEAVING):
+            if not each.stuck:
+                self.supervisor.ended(each, "exited with status 0")
+        self.settle()
+
+    # Time
+
+    def settle(self) -> float | None:
+        """Do what is due, until nothing is; when the next thing will be."""
+        for _ in range(MOST_STEPS_AT_ONCE):
+            due = self.supervisor.step()
+            if due is None or due > self.clock.now:
+                return due
+        raise AssertionError(f"at {self.clock.now} there is always something due: {due}")
+
+    def run(self, seconds: float) -> None:
+        """Let time pass, as a main loop does: awake when something is due, and at each beat."""
+        end = self.clock.now + seconds
+        while True:
+            due = self.settle()
+            wake = min(self._next_beat, end if due is None else due, end)
+            self.clock.now = max(self.clock.now, wake)
+            if self.clock.now >= self._next_beat:
+                self._next_beat = self.clock.now + 1
+                for each in self.in_state(State.READY, State.SERVING):
+                    assert isinstance(each.handle, FakeHandle)
+                    if each.handle.beats:
+                        self.supervisor.heard(each, _beat_of(each))
+            if self.clock.now >= end:
+                self.settle()
+                return
+
+
+def _beat_of(member: Member) -> Said:
+    return {
+        "kind": "beat",
+        "vitals": {name: getattr(member, name) for name in ("requests", "running", "connections")},
+    }
+
+
+def up(wanted: int = 1, **options: Any) -> House:
+    """A house all of whose workers serve, and have forgotten what they were told until then."""
+    house = House(wanted, **options)
+    house.settle()
+    while house.in_state(State.STARTING):
+        house.ready()
+    for handle in house.handles:
+        handle.forget_told()
+    return house
