@@ -100,7 +100,7 @@ class Settings:
         ]
         self._immutable = _pattern(options.get("immutable", HASHED_NAME))
         given = options.get("headers", ())
-        headers = [_header(item) for item in (given.items() if isinstance(given, Mapping) else given)]
+        headers = [_header(item) for item in _items("headers", given)]
         self._headers = [(_Glob(glob), header) for glob, header in headers if glob != "*"]
         self.everywhere = [header for glob, header in headers if glob == "*"]
         if all(name != b"x-content-type-options" for name, _ in self.everywhere):
@@ -165,12 +165,18 @@ def _file(name: str, found: str) -> str:
 
 
 def _pairs(name: str, found: Pairs) -> list[tuple[str, str]]:
-    # What was found is not shown: it may hold a password.
-    pairs: list[Any] = list(found.items() if isinstance(found, Mapping) else found)
+    pairs = _items(name, found)
     for pair in pairs:
         if not isinstance(pair, (tuple, list)) or [type(part) for part in pair] != [str, str]:
             raise ValueError(f"{name}: expected a dictionary, or pairs, of str and str")
     return [(left, right) for left, right in pairs]
+
+
+def _items(name: str, found: Mapping[str, str] | Iterable[Any]) -> list[Any]:
+    if not isinstance(found, Iterable):
+        # What was found is not shown, here as above: it may hold a password.
+        raise ValueError(f"{name}: expected a dictionary, or pairs, of str and str")
+    return list(found.items() if isinstance(found, Mapping) else found)
 
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")  # RFC 9110 §5.5

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from ..observe import logs
+from .exits import end_process
 from .greeting import greet
 from .hooks import HookContext, Hooks
 from .spec import WorkerSpec
@@ -24,9 +24,12 @@ logger = logging.getLogger("miniasgi.server")
 _SUPERVISED = {"SIGHUP": "loads the application anew", "SIGTTIN": "adds a worker", "SIGTTOU": "takes a worker away"}
 
 
-def run_alone(spec: WorkerSpec) -> int:
-    """Serve until a signal says to stop. Returns the exit status: 0. Raises StartupError if that cannot be."""
-    control = Alone()
+def run_alone(spec: WorkerSpec, last: Callable[[], object]) -> int:
+    """Serve until a signal says to stop. Returns the exit status: 0. Raises StartupError if that cannot be.
+
+    *last* is called before the process ends, where it does so without returning.
+    """
+    control = Alone(last)
     logs.configure(spec.config.log_level)
     hooks = Hooks.load(spec.config.hooks, spec.config.app_dir)
     context = HookContext(spec.config, spec.app_name, None, os.getpid())
@@ -38,9 +41,8 @@ def run_alone(spec: WorkerSpec) -> int:
         hooks.stop(context)
     if not ended:
         # The interpreter would wait for such threads and tasks for ever; everything of ours has been done.
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(0)
+        last()
+        end_process(0)
     return 0
 
 
@@ -49,7 +51,8 @@ class Alone:
 
     gives_sockets = False
 
-    def __init__(self) -> None:
+    def __init__(self, last: Callable[[], object]) -> None:
+        self._last = last
         self._before: dict[int, Any] = {}
         self._received = 0
         self._worker: Worker  # set by started()
@@ -90,8 +93,8 @@ class Alone:
             else:
                 # From here and not from the loop, which an application may have blocked.
                 self._worker.server.flush()
-                sys.stderr.flush()
-                os._exit(128 + number)
+                self._last()
+                end_process(128 + number)
 
     def _soon(self, call: Callable[..., object], *arguments: object) -> None:
         """Have *call* called by the loop: what a signal interrupts may hold the lock of a log."""

@@ -15,8 +15,8 @@ __all__ = ["FIRST_DELAY", "delay", "note_death", "shown", "start_failure"]
 
 logger = logging.getLogger("miniasgi.server")
 
-# 60 s: a worker that has served for so long did not die of its start, and the next one need not wait.
-_YOUNG_SECONDS = 60.0
+# 10 s: a worker that has served for so long did not die of its start, and the next one need not wait.
+_YOUNG_SECONDS = 10.0
 #: 0.5 s, doubled each time, up to 30 s: between two starts in a place whose workers keep dying.
 FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
@@ -47,15 +47,14 @@ def shown(failure: StartupError) -> str:
 
 
 def note_death(member: Member, how: str, now: float, *, wanted: bool) -> None:
-    """Count and log that a worker has died that was up; if another is *wanted* in its place, after which delay."""
+    """Log that a worker has died that was up, and if one is still *wanted* in its place, after which delay."""
     place = member.place
     if now - member.served_at >= _YOUNG_SECONDS:
         place.failures = 0
-    seconds = delay(place, now) if wanted else 0.0
+    seconds = delay(place, now) if wanted and place.next is None else 0.0
     after = f" after {now - member.started_at:.0f} s, with {count(member.running, 'request')} running"
-    logger.error(
-        "%s %s; it is replaced%s", member.name, _with_hint(how, after), f" in {seconds:g} s" if seconds else ""
-    )
+    replaced = "; it is replaced" if wanted else ""
+    logger.error("%s %s%s%s", member.name, _with_hint(how, after), replaced, f" in {seconds:g} s" if seconds else "")
 
 
 def _with_hint(how: str, more: str) -> str:

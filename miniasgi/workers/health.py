@@ -43,12 +43,12 @@ def check_health(member: Member, config: Config, now: float) -> None:
     if member.deadline is None or now < member.deadline:
         return
     if member.state is State.HUNG:
+        shown = member.handle.signal(REPORT_SIGNAL)
         logger.error(
-            "%s does not even say where it hangs: native code holds its interpreter; Python's stacks follow on "
-            "standard error",
+            "%s does not even say where it hangs%s",
             member.name,
+            ": native code holds its interpreter; Python's stacks are on standard error" if shown else "",
         )
-        member.handle.signal(REPORT_SIGNAL)
         give_up(member, now + 0.5)
     elif member.steps:
         number = member.steps.pop(0)

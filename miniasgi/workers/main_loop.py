@@ -9,7 +9,6 @@ import logging
 import selectors
 import signal
 import socket
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -47,7 +46,7 @@ class MainLoop:
         beat: Callable[[], None] | None = None,
         preloader: Preloader | None = None,
     ) -> None:
-        """*beat*, if given, is called as often as a worker gives a sign of life. *preloader* is where the supervisor's workers come from, if so."""
+        """*beat*, if given, is called as often as a worker gives a sign of life. *preloader* forks the workers, if so."""
         self._preloader = preloader
         self._supervisor = supervisor
         self._signals = signals
@@ -58,6 +57,7 @@ class MainLoop:
         self._calls: deque[Callable[[], None]] = deque()
         self._read: dict[Member | Zygote, int] = {}
         self._stops = 0
+        self._waker_before = -1
         self._wakeup, self._waker = socket.socketpair()
         for end in (self._wakeup, self._waker):
             end.setblocking(False)
@@ -77,10 +77,7 @@ class MainLoop:
         try:
             self._supervise()
         finally:
-            if before:
-                signal.set_wakeup_fd(-1)
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            self._give_signals_back(before)
             self._selector.close()
             self._wakeup.close()
             self._waker.close()
@@ -186,11 +183,18 @@ class MainLoop:
         if not self._signals:
             return before
         # First, so that no signal comes of which the loop does not learn.
-        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        self._waker_before = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         for name in self._signals:
             number = getattr(signal, name)
             before[number] = signal.signal(number, self._note)
         return before
+
+    def _give_signals_back(self, before: dict[int, Any]) -> None:
+        if before:
+            signal.set_wakeup_fd(self._waker_before)
+        for number, handler in before.items():
+            if handler is not None:  # one that is not Python's, which only its owner can put back
+                signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._received.append(number)
@@ -223,8 +227,3 @@ class MainLoop:
         elif name == "SIGUSR1":
             logs.reopen_files()
             supervisor.reopen_files()
-
-
-def clock() -> float:
-    """The supervisor's time, in seconds."""
-    return time.monotonic()

@@ -94,7 +94,7 @@ class Member:
     @property
     def name(self) -> str:
         """As the log calls it."""
-        return f"worker {self.place.number} ({self.handle.name})"
+        return f"{self.place.name} ({self.handle.name})"
 
     def draw_limits(self, config: Config) -> None:
         """Set after how much it is to be replaced, each limit with its jitter."""
@@ -109,6 +109,7 @@ class Place:
     """What one worker at a time fills, and for a moment two: the one that leaves, and the one that comes.
 
     Attributes:
+        name: as the log calls who fills it.
         current: the member that serves.
         next: the one that is to take its place.
         failures: how often in a row a member has died young.
@@ -117,6 +118,7 @@ class Place:
     """
 
     number: int
+    name: str
     current: Member | None = None
     next: Member | None = None
     failures: int = 0

@@ -17,6 +17,7 @@ from ..errors import StartupError
 from ..observe import logs
 from . import process
 from .channel import Channel
+from .exits import end_process
 from .process import REPORT_SIGNAL, SIGNALS_HELD_BACK, unpack
 from .remote import Remote
 from .spec import WorkerSpec
@@ -44,7 +45,7 @@ def main(descriptor: int) -> NoReturn:
     if said["role"] == "zygote":
         child = run_zygote(spec, channel)
         if child is None:
-            _end(0)
+            end_process(0)
         spec, channel = child
     serve(spec, channel)
 
@@ -70,16 +71,7 @@ def serve(spec: WorkerSpec, channel: Channel) -> NoReturn:
     except StartupError as error:
         control.failed(error)
         status = 3
-    _end(status)
-
-
-def _end(status: int) -> NoReturn:
-    # A thread that the application has left must not keep the process; everything of ours has been done.
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    os._exit(status)
+    end_process(status)
 
 
 def _run_group(spec: WorkerSpec, control: Remote) -> None:

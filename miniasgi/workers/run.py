@@ -37,11 +37,11 @@ def run(app: App | str | None, config: Config) -> int:
         if needs_supervisor(config):
             from .supervised import run_supervised
 
-            return run_supervised(spec)
+            return run_supervised(spec, stack.close)
         from .alone import run_alone
 
         set_title(title("server", spec.app_name))
-        return run_alone(spec)
+        return run_alone(spec, stack.close)
 
 
 def needs_supervisor(config: Config) -> bool:

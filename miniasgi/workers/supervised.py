@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from ..config import Config
 from ..errors import StartupError
 from ..observe import logs
 from .cpus import locks_threads, usable_cpus
-from .exits import count
+from .exits import count, end_process
 from .greeting import greet
 from .hooks import HookContext, Hooks
 from .main_loop import MainLoop
@@ -33,11 +32,13 @@ logger = logging.getLogger("miniasgi.server")
 
 # 1 s: in development, what runs is seldom worth waiting for.
 _DEVELOPMENT_SECONDS = 1.0
+_YEAR_SECONDS = 365 * 86400.0
 
 
 class GroupSupervisor(Supervisor):
     """Supervises the one process of worker threads; how many these are is for that process to see to."""
 
+    member_name = "the worker threads"
     threads = 1
 
     def more(self) -> None:
@@ -53,8 +54,11 @@ class GroupSupervisor(Supervisor):
             member.handle.tell("want", number=number)
 
 
-def run_supervised(spec: WorkerSpec) -> int:
-    """Serve until a signal says to stop. Returns the exit status. Raises StartupError if the server cannot start."""
+def run_supervised(spec: WorkerSpec, last: Callable[[], object]) -> int:
+    """Serve until a signal says to stop. Returns the exit status. Raises StartupError if the server cannot start.
+
+    *last* is called before the process ends, where it does so without returning.
+    """
     if threading.current_thread() is not threading.main_thread():
         raise StartupError("several workers need the main thread, where signals arrive; Server serves in any")
     config = spec.config
@@ -63,7 +67,8 @@ def run_supervised(spec: WorkerSpec) -> int:
     grouped = config.worker_class == "thread" and (spec.app is None or isinstance(spec.app, str))
     if config.reload:
         seconds = min(config.timeout_graceful_shutdown, _DEVELOPMENT_SECONDS)
-        config = replace(config, timeout_graceful_shutdown=seconds)
+        # A worker at a breakpoint gives no sign of life either.
+        config = replace(config, timeout_graceful_shutdown=seconds, timeout_worker_healthcheck=_YEAR_SECONDS)
     spec = replace(spec, config=replace(config, workers=workers))
     hooks = Hooks.load(config.hooks, config.app_dir)
     places = Places(config, sets=workers if grouped else 1)
@@ -82,11 +87,7 @@ def run_supervised(spec: WorkerSpec) -> int:
         # The threads' own supervisor sees to these.
         config = replace(config, limit_max_requests=None, workers_lifetime=None)
     preloader = Preloader(spec) if config.preload else None
-    spawn: Callable[[int], Handle]
-    if preloader is not None:
-        spawn = preloader.spawn
-    else:
-        spawn = _spawner(spec, lambda: supervisor, grouped=grouped)
+    spawn = preloader.spawn if preloader is not None else _spawner(spec, lambda: supervisor, grouped=grouped)
     supervisor = supervisor_class(
         config,
         places,
@@ -94,7 +95,7 @@ def run_supervised(spec: WorkerSpec) -> int:
         spawn=spawn,
         clock=time.monotonic,
         ready=ready,
-        patient=config.reload,
+        developing=config.reload,
     )
     if isinstance(supervisor, GroupSupervisor):
         supervisor.threads = workers
@@ -104,9 +105,8 @@ def run_supervised(spec: WorkerSpec) -> int:
         raise supervisor.failure
     if main_loop.ended_by or supervisor.members:
         # At once, or with threads that nothing ends, for which the interpreter would wait for ever.
-        logging.shutdown()
-        sys.stderr.flush()
-        os._exit(128 + main_loop.ended_by if main_loop.ended_by else 0)
+        last()
+        end_process(128 + main_loop.ended_by if main_loop.ended_by else 0)
     return 0
 
 

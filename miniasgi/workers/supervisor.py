@@ -41,6 +41,9 @@ class Supervisor:
         failure: why the server cannot start; set when a worker of the first ones does not come up.
     """
 
+    #: As the log calls who fills a place.
+    member_name = "worker {}"
+
     def __init__(
         self,
         config: Config,
@@ -51,11 +54,11 @@ class Supervisor:
         clock: Callable[[], float],
         ready: Callable[[str], None],
         exhausted: Callable[[str], None] | None = None,
-        patient: bool = False,
+        developing: bool = False,
     ) -> None:
         """*exhausted* is called, with the reason, when so many threads hang that the process should be replaced.
 
-        *patient*: as in development, each worker waits for its predecessor's end, and if one does not come up, not
+        *developing*: each worker waits for its predecessor's end, and if one does not come up, not
         even the first, the next change of the code is waited for.
         """
         self.config = config
@@ -69,7 +72,7 @@ class Supervisor:
         self._ready = ready
         self._exhausted = exhausted
         self._is_exhausted = False
-        self._patient = patient
+        self._developing = developing
         self._places: dict[int, Place] = {}
         self._generation = 1
         self._loop = ""
@@ -106,7 +109,7 @@ class Supervisor:
         if self.stopping:
             return
         logger.info("loading the application anew")
-        if self._patient:  # which never has two workers in one place
+        if self._developing:  # which never has two workers in one place
             self.restart()
             return
         for place in self._places.values():
@@ -204,7 +207,7 @@ class Supervisor:
         elif member.state is State.STARTING:
             self._not_started(place, member.name, start_failure(member, how), has_said=member.failure is not None)
         else:
-            note_death(member, how, self.clock(), wanted=place.next is None and place.number <= self.wanted)
+            note_death(member, how, self.clock(), wanted=place.number <= self.wanted)
         self._forget_empty_places()
 
     def step(self) -> float | None:
@@ -223,7 +226,7 @@ class Supervisor:
 
     def _reconcile(self, now: float) -> None:
         for number in range(1, self.wanted + 1):
-            place = self._places.setdefault(number, Place(number))
+            place = self._places.setdefault(number, Place(number, self.member_name.format(number)))
             current = place.current
             if current is not None and not current.leaving_for and not self._is_old(current):
                 reason = why_replace(current, self.config, now)
@@ -232,7 +235,7 @@ class Supervisor:
                     logger.info("%s is replaced: %s", current.name, reason)
             wanted = current is None or current.leaving_for or self._is_old(current)
             if wanted and place.next is None and now >= place.not_before:
-                if self._patient and current is not None:
+                if self._developing and current is not None:
                     self._let_go(current)
                 if self._may_start(place):
                     self._start(place, now)
@@ -247,7 +250,7 @@ class Supervisor:
 
     def _may_start(self, place: Place) -> bool:
         others = [member for member in self.members if member.place.number == place.number and not member.stuck]
-        if self._patient and others:
+        if self._developing and others:
             return False  # in development the one before may hold what the next one needs
         stuck = sum(member.stuck for member in self.members)
         if stuck >= _MOST_STUCK and not self._is_exhausted:
@@ -264,7 +267,7 @@ class Supervisor:
         try:
             handle = self._spawn(place.number)
         except StartupError as error:
-            self._not_started(place, f"worker {place.number}", error)
+            self._not_started(place, place.name, error)
             return
         place.next = Member(place, handle, self._generation, now, heard_at=now)
         self.members.append(place.next)
@@ -296,7 +299,7 @@ class Supervisor:
 
     def _not_started(self, place: Place, name: str, failure: StartupError, *, has_said: bool = False) -> None:
         """A worker has not come up; *has_said*: it has told why itself, so the next one would as well."""
-        if self._patient:
+        if self._developing:
             self._wait_for_change(failure)
         elif not self._up:
             self.failure = failure

@@ -94,6 +94,10 @@ async def bad_days(scope: Scope, receive: Receive, send: Send) -> None:
         while True:
             await body(send, b"data: again\n\n", more=True)
             await asyncio.sleep(0.01)
+    elif path == "/last":
+        say("begin", path, os.getpid())
+        await scope["extensions"]["miniasgi.draining"]["event"].wait()
+        await answer(send, b"the last one")
     elif path == "/thread":
         await answer(send, f"{os.getpid()} {threading.current_thread().name}".encode())
     elif path == "/log":
@@ -152,3 +156,12 @@ class FailingHooks:
 
     async def on_worker_start(self, context: Any) -> None:
         raise RuntimeError("this hook is rusty")
+
+
+class LateHooks:
+    """Sends its own process the signal that the environment names, when nearly all is over."""
+
+    def on_stop(self, context: Any) -> None:
+        say("on_stop begins")
+        signal.raise_signal(signal.Signals[os.environ["TESTS_LATE"]])
+        say("on_stop has ended")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import queue
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from miniasgi.config import Config
 from miniasgi.errors import StartupError
-from miniasgi.workers.channel import Said
+from miniasgi.observe import logs
+from miniasgi.workers.channel import Channel, Closed, Said
 from miniasgi.workers.member import Member, State
 from miniasgi.workers.supervisor import Supervisor
+from miniasgi.workers.worker import Worker
 
 # 20: what can become due by what has just been done is done in two or three steps; more would not end.
 MOST_STEPS_AT_ONCE = 20
@@ -106,7 +112,7 @@ class House:
         self,
         wanted: int = 1,
         *,
-        patient: bool = False,
+        developing: bool = False,
         shared: bool = False,
         threads: bool = False,
         exhausted: Callable[[str], None] | None = None,
@@ -130,7 +136,7 @@ class House:
             clock=self.clock,
             ready=self.greetings.append,
             exhausted=exhausted,
-            patient=patient,
+            developing=developing,
         )
 
     def _spawn(self, number: int) -> FakeHandle:
@@ -236,3 +242,101 @@ def up(wanted: int = 1, **options: Any) -> House:
     for handle in house.handles:
         handle.forget_told()
     return house
+
+
+class FakeWorker:
+    """What a supervisor tells things to, a worker or a group: notes them, so that a test can wait for them."""
+
+    def __init__(self, loop_name: str = "fakeloop") -> None:
+        self.loop_name = loop_name
+        self.told: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+        # What report() and vitals() say.
+        self.text = "here it stands"
+        self.figures = {"requests": 7, "running": 2, "connections": 3}
+
+    def stop(self, *, force: bool = False, patient: bool = False) -> None:
+        self.told.put(("stop", {"force": force, "patient": patient}))
+
+    def listen(self, place: int, sockets: Sequence[Any]) -> None:
+        self.told.put(("listen", place, sockets))
+
+    def forget(self, place: int) -> None:
+        self.told.put(("forget", place))
+
+    def want(self, number: int) -> None:
+        self.told.put(("want", number))
+
+    def report(self, *, all_threads: bool) -> str:
+        return f"{self.text}, all threads: {all_threads}"
+
+    def vitals(self) -> dict[str, int]:
+        return self.figures
+
+    def next(self) -> tuple[Any, ...]:
+        """The next thing that it is told, within ten seconds."""
+        return self.told.get(timeout=10)
+
+
+def hear(channel: Channel, kind: str) -> Said:
+    """The next message of that kind on *channel*; those before it are passed over. Raises Closed."""
+    if channel.fileno() < 0:  # it has been heard to its end before
+        raise Closed
+    channel.socket.settimeout(10)  # receive() takes what does not come in time for a close
+    while True:
+        said = channel.receive_first()
+        if said["kind"] == kind:
+            return said
+
+
+@contextmanager
+def loggers_kept() -> Iterator[None]:
+    """The server's loggers give what they have to pytest, whatever is configured inside; as they were, afterwards."""
+    above = logging.getLogger("miniasgi")
+    below = [logging.getLogger(name) for name in ("miniasgi.server", "miniasgi.access")]
+    before = [(logger, logger.level, logger.disabled) for logger in below]
+    handler = logging.NullHandler()
+    above.addHandler(handler)  # so that none is added
+    try:
+        yield
+    finally:
+        above.removeHandler(handler)
+        for logger, level, disabled in before:
+            logger.setLevel(level)
+            logger.disabled = disabled
+        logs.set_name("")
+
+
+class FakeControl:
+    """The control of a worker: notes what it learns, and has *script* run in the worker's loop once it is ready."""
+
+    def __init__(
+        self, script: Callable[[Worker], Awaitable[None]] | None = None, *, gives_sockets: bool = True
+    ) -> None:
+        self.gives_sockets = gives_sockets
+        self.notes: list[str] = []
+        self.worker: Worker  # set by started()
+        self._script = script
+        self._task: asyncio.Task[None] | None = None
+
+    def started(self, worker: Worker) -> None:
+        self.notes.append("started")
+        self.worker = worker
+
+    def ready(self, worker: Worker) -> None:
+        self.notes.append("ready")
+        self._task = worker.loop.create_task(self._run(worker))
+
+    def beat(self, worker: Worker) -> None:
+        self.notes.append("beat")
+
+    async def _run(self, worker: Worker) -> None:
+        try:
+            if self._script is not None:
+                await asyncio.wait_for(self._script(worker), 20)
+        finally:
+            worker.stop()
+
+    def check(self) -> None:
+        """Raise what the script has; it must have run."""
+        assert self._task is not None, f"the worker has not been ready: {self.notes}"
+        self._task.result()

@@ -9,17 +9,37 @@ import signal
 import socket
 import sys
 import time
+import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support import ServerProcess, ask
 
-__all__ = ["APP", "Watched", "WorkersProcess", "answered_by", "can_be_bound", "content", "needs_linux", "watch"]
+__all__ = [
+    "APP",
+    "KINDS",
+    "Watched",
+    "WorkersProcess",
+    "answered_by",
+    "can_be_bound",
+    "content",
+    "needs_linux",
+    "request",
+    "watch",
+]
 
 APP = "tests.workers.apps:bad_days"
+
+#: Each kind of workers there is, two of them.
+KINDS = {
+    "process": ("--workers", "2"),
+    "preload": ("--workers", "2", "--preload"),
+    "thread": ("--workers", "2", "-k", "thread"),
+}
 
 #: What looks at processes needs Linux to tell of them.
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and pidfd")
@@ -30,6 +50,11 @@ def content(response: bytes) -> str:
     head, _, rest = response.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 "), response
     return rest.decode()
+
+
+def request(client: socket.socket, target: str) -> None:
+    """Ask for *target*, as the last request on this connection."""
+    client.sendall(f"GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
 
 
 def answered_by(port: int) -> int:
@@ -71,10 +96,8 @@ class Watched:
     def close(self) -> None:
         """Let go of them; those that a failed test has left are ended."""
         for file in self._files.values():
-            try:
+            with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(file, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             os.close(file)
 
 
@@ -95,32 +118,47 @@ def _command(pid: int) -> str:
         return "nobody knows what"
 
 
-def _parents() -> dict[int, int]:
-    """The parent of each process that has not ended."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:  # it has just gone
-            continue
-        if fields[0] not in "ZX":
-            found[int(path.parent.name)] = int(fields[1])
-    return found
-
-
 class WorkersProcess(ServerProcess):
     """A server with a supervisor; *options* are those behind the port."""
 
-    def __init__(self, *options: str, app: str = APP, environ: dict[str, str] | None = None) -> None:
-        super().__init__(app, "--port", "0", "--no-access-log", *options, environ=environ)
+    def __init__(self, *options: str, app: str = APP, environ: dict[str, str] | None = None, **more: Any) -> None:
+        # All of its processes inherit this, and keep it when their parents have gone. SPT_NOENV: setproctitle may
+        # write over it otherwise.
+        self._mark = f"TESTS_SERVER={uuid.uuid4()}"
+        name, _, value = self._mark.partition("=")
+        marked = {name: value, "SPT_NOENV": "1", **(environ or {})}
+        arguments = () if "script" in more else (app, "--port", "0", "--no-access-log", *options)
+        super().__init__(*arguments, environ=marked, **more)
 
     def processes(self) -> list[int]:
-        """Its children and theirs, at this moment."""
-        parents = _parents()
-        found = {self.pid}
-        while more := {pid for pid, parent in parents.items() if parent in found} - found:
-            found |= more
-        return sorted(found - {self.pid})
+        """Those that it has started, and theirs, at this moment; their parents may have gone."""
+        found = []
+        mark = self._mark.encode()
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):  # it has just gone, or is somebody else's
+                if mark in path.read_bytes().split(b"\0"):
+                    found.append(int(path.parent.name))
+        return sorted(set(found) - {self.pid})
+
+    def wait_until_gone(self, seconds: float) -> None:
+        """Wait until none of its processes is left; those that have not ended then are made to, and it is an error."""
+        end = time.monotonic() + seconds
+        left = [self.pid]
+        while left:
+            with watch(left) as watched:
+                watched.wait(max(end - time.monotonic(), 0))
+            left = self.processes()
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Not to wait until it serves, as its own with statement does."""
+        try:
+            yield
+        finally:
+            for pid in self.processes() if self._process.poll() is not None else ():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self.__exit__()
 
     def wait_for_workers(self, number: int, seconds: float = 10.0) -> set[int]:
         """Which processes answer, as soon as there have been so many; each on a connection of its own."""
@@ -130,6 +168,14 @@ class WorkersProcess(ServerProcess):
             assert time.monotonic() < end, f"only {found} answer"
             found.add(answered_by(self.port))
         return found
+
+    def wait_for_each(self, *patterns: str, seconds: float = 10.0) -> None:
+        """Wait until each of *patterns* has been found, in whatever order; several processes write there."""
+        end = time.monotonic() + seconds
+        missing = set(patterns)
+        while missing:
+            line = self.wait_for("|".join(missing), max(end - time.monotonic(), 0))
+            missing = {each for each in missing if not re.search(each, line)}
 
     def lines(self, pattern: str) -> list[str]:
         """What it has written so far in which *pattern* is found."""

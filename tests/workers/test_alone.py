@@ -39,6 +39,10 @@ def own_handlers() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def nothing() -> None:
+    """What is called last, where nobody cares."""
+
+
 class Ended(BaseException):
     """Instead of the end of the process of the tests."""
 
@@ -72,10 +76,11 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorker]:
     def end(status: int) -> None:
         raise Ended(status)
 
+    monkeypatch.setattr(logging, "shutdown", nothing)
     monkeypatch.setattr(os, "_exit", end)
     before = handlers()
-    control = Alone()
     fake = FakeWorker()
+    control = Alone(lambda: fake.notes.append("last"))
     control.started(fake)  # type: ignore[arg-type]  # all that it is asked for
     yield fake
     control.restore()
@@ -104,12 +109,12 @@ def test_the_first_signal_stops_and_the_second_ends_with_its_number(
     signal.raise_signal(getattr(signal, name))
     assert worker.notes == ["stop"]
     assert exit_status(second) == status
-    assert worker.notes == ["stop", "flush"]
+    assert worker.notes == ["stop", "flush", "last"]
 
 
 def test_sigquit_ends_at_once(worker: FakeWorker) -> None:
     assert exit_status("SIGQUIT") == 131
-    assert worker.notes == ["flush"]
+    assert worker.notes == ["flush", "last"]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +153,7 @@ def test_a_signal_that_comes_when_the_loop_is_closed_is_too_late(worker: FakeWor
 def test_a_handler_that_is_not_pythons_is_left_to_its_owner(
     worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    control = Alone()
+    control = Alone(nothing)
     control._before = {signal.SIGUSR1: None}  # as signal.signal() has it of one that a library has set
     before = handlers()
     control.restore()
@@ -157,7 +162,7 @@ def test_a_handler_that_is_not_pythons_is_left_to_its_owner(
 
 def test_outside_the_main_thread_signals_are_left_alone() -> None:
     before = handlers()
-    control = Alone()
+    control = Alone(nothing)
     done: list[str] = []
 
     def start() -> None:
@@ -178,7 +183,7 @@ def test_outside_the_main_thread_signals_are_left_alone() -> None:
 def test_what_cannot_be_served_is_raised_and_the_signals_are_given_back() -> None:
     before = handlers()
     with pytest.raises(StartupError, match="start-up failed: no"):
-        run_alone(WorkerSpec(fails, Config(port=0, lifespan="on")))
+        run_alone(WorkerSpec(fails, Config(port=0, lifespan="on")), nothing)
     assert handlers() == before
 
 
@@ -200,7 +205,7 @@ def test_a_worker_alone_serves_until_it_is_told_to_stop(caplog: pytest.LogCaptur
             await receive()
             await send({"type": "lifespan.shutdown.complete"})
 
-    assert run_alone(WorkerSpec(app, Config(port=0, lifespan="on"))) == 0
+    assert run_alone(WorkerSpec(app, Config(port=0, lifespan="on")), nothing) == 0
     assert handlers() == before
     messages = [record.getMessage() for record in caplog.records]
     assert f"process {os.getpid()}); Ctrl-C stops it" in messages[0]
@@ -209,12 +214,12 @@ def test_a_worker_alone_serves_until_it_is_told_to_stop(caplog: pytest.LogCaptur
 
 @pytest.mark.parametrize("ended", [True, False])
 def test_what_does_not_end_is_left_behind(monkeypatch: pytest.MonkeyPatch, ended: bool) -> None:
-    statuses: list[int] = []
+    notes: list[object] = []
     monkeypatch.setattr(module, "run_worker", lambda *arguments, **options: ended)
     monkeypatch.setattr(logging, "shutdown", lambda: None)
-    monkeypatch.setattr(os, "_exit", statuses.append)
-    assert run_alone(WorkerSpec(hello, Config())) == 0
-    assert statuses == ([] if ended else [0])
+    monkeypatch.setattr(os, "_exit", notes.append)
+    assert run_alone(WorkerSpec(hello, Config()), lambda: notes.append("last")) == 0
+    assert notes == ([] if ended else ["last", 0])
 
 
 # As a process

@@ -70,3 +70,34 @@ def test_this_process_holds_memory() -> None:
         found = resident_octets(pid)
         assert found is not None
         assert found > 4 * 1024 * 1024
+
+
+def test_the_end_of_a_process_waits_for_no_thread_and_loses_no_output() -> None:
+    code = (
+        "import logging, sys, threading\n"
+        "from logging.handlers import MemoryHandler\n"
+        "from miniasgi.workers.exits import end_process\n"
+        "threading.Thread(target=threading.Event().wait).start()\n"
+        "target = logging.StreamHandler()\n"
+        "logging.getLogger().addHandler(MemoryHandler(100, target=target))\n"
+        "logging.warning('kept back until the end')\n"
+        "print('not flushed yet', end='')\n"
+        "end_process(7)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=10)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "not flushed yet", "kept back until the end\n")
+
+
+@pytest.mark.parametrize(
+    "stream", ["None", "open('/dev/full', 'w')", "(lambda file: file.close() or file)(sys.stdout)"]
+)
+def test_a_process_ends_with_its_status_whatever_becomes_of_its_output(stream: str) -> None:
+    code = (
+        "import sys\n"
+        "from miniasgi.workers.exits import end_process\n"
+        f"sys.stdout = {stream}\n"
+        "if sys.stdout and not sys.stdout.closed: sys.stdout.write('lost')\n"
+        "end_process(7)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=10)
+    assert (done.returncode, done.stderr) == (7, "")

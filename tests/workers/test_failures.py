@@ -13,11 +13,11 @@ from .fakes import FakeHandle
 
 @pytest.fixture
 def member() -> Member:
-    return Member(Place(4), FakeHandle(1), 1, started_at=100.0, served_at=110.0, running=2)
+    return Member(Place(4, "worker 4"), FakeHandle(1), 1, started_at=100.0, served_at=110.0, running=2)
 
 
 def test_delays_double_from_the_second_failure_on_up_to_a_bound() -> None:
-    place = Place(1)
+    place = Place(1, "worker 1")
     delays = [delay(place, 50.0) for _ in range(9)]
     assert delays == [0, 0.5, 1, 2, 4, 8, 16, 30, 30]
     assert (place.failures, place.not_before) == (9, 80.0)
@@ -26,7 +26,7 @@ def test_delays_double_from_the_second_failure_on_up_to_a_bound() -> None:
 
 
 def test_a_delay_may_have_a_least() -> None:
-    place = Place(1)
+    place = Place(1, "worker 1")
     assert [delay(place, 7.0, least=0.5) for _ in range(3)] == [0.5, 0.5, 1]
     assert place.not_before == 8.0
 
@@ -57,10 +57,10 @@ def test_a_failure_is_shown_with_its_traceback_if_there_is_one(details: str, exp
 @pytest.mark.parametrize(
     ("now", "failures", "wanted", "expected", "counted"),
     [
-        (169.9, 0, True, "after 70 s, with 2 requests running; it is replaced", 1),
-        (169.9, 3, True, "after 70 s, with 2 requests running; it is replaced in 2 s", 4),
-        (170.0, 3, True, "after 70 s, with 2 requests running; it is replaced", 1),
-        (169.9, 3, False, "after 70 s, with 2 requests running; it is replaced", 3),
+        (119.9, 0, True, "after 20 s, with 2 requests running; it is replaced", 1),
+        (119.9, 3, True, "after 20 s, with 2 requests running; it is replaced in 2 s", 4),
+        (120.0, 3, True, "after 20 s, with 2 requests running; it is replaced", 1),
+        (119.9, 3, False, "after 20 s, with 2 requests running", 3),
     ],
 )
 def test_a_death_is_counted_and_told(

@@ -27,7 +27,7 @@ def handle() -> FakeHandle:
 
 @pytest.fixture
 def member(handle: FakeHandle) -> Member:
-    place = Place(1)
+    place = Place(1, "worker 1")
     place.current = Member(place, handle, 1, 0.0, state=State.SERVING, served_at=90.0, heard_at=100.0)
     return place.current
 

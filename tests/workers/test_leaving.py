@@ -19,7 +19,7 @@ def handle() -> FakeHandle:
 
 @pytest.fixture
 def member(handle: FakeHandle) -> Member:
-    place = Place(1)
+    place = Place(1, "worker 1")
     place.current = Member(place, handle, 1, 0.0, state=State.SERVING, listens={1, 2})
     return place.current
 

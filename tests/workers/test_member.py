@@ -9,7 +9,7 @@ from .fakes import FakeHandle
 
 
 def member() -> Member:
-    return Member(Place(3), FakeHandle(9), 1, 0.0)
+    return Member(Place(3, "worker 3"), FakeHandle(9), 1, 0.0)
 
 
 def test_a_member_is_called_by_its_place_and_what_runs_it() -> None:
@@ -17,9 +17,9 @@ def test_a_member_is_called_by_its_place_and_what_runs_it() -> None:
 
 
 def test_two_members_are_never_the_same() -> None:
-    place, handle = Place(1), FakeHandle(1)
+    place, handle = Place(1, "worker 1"), FakeHandle(1)
     assert Member(place, handle, 1, 0.0) != Member(place, handle, 1, 0.0)
-    assert Place(1) != Place(1)
+    assert Place(1, "worker 1") != Place(1, "worker 1")
     assert len({Member(place, handle, 1, 0.0), Member(place, handle, 1, 0.0)}) == 2
 
 

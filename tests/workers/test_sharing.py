@@ -14,7 +14,7 @@ NOW = 100.0
 
 def serving(number: int, heard_at: float = NOW) -> tuple[Place, FakeHandle]:
     """A place whose worker serves."""
-    place, handle = Place(number, opened=True), FakeHandle(number)
+    place, handle = Place(number, f"worker {number}", opened=True), FakeHandle(number)
     place.current = Member(place, handle, 1, 0.0, state=State.SERVING, heard_at=heard_at, listens={number})
     return place, handle
 
@@ -50,7 +50,7 @@ def test_what_nobody_attends_to_is_shared_by_all_others_and_given_back(why: str)
 
 def test_those_that_are_silent_share_nothing_until_they_are_heard_again() -> None:
     (first, one), (second, two) = serving(1, NOW - 2.9), serving(2, NOW - 3)
-    third = Place(3, opened=True)
+    third = Place(3, "worker 3", opened=True)
     share_sockets([first, second, third], FakeSockets(), NOW)
     assert (one.commands, two.commands) == (["listen 2", "listen 3"], [])
     assert second.current is not None
@@ -62,7 +62,7 @@ def test_those_that_are_silent_share_nothing_until_they_are_heard_again() -> Non
 def test_a_place_that_never_listened_has_nothing_to_share() -> None:
     (first, one) = serving(1)
     sockets = FakeSockets()
-    share_sockets([first, Place(2)], sockets, NOW)
+    share_sockets([first, Place(2, "worker 2")], sockets, NOW)
     assert (one.told, sockets.given) == ([], set())
 
 
@@ -72,7 +72,7 @@ def test_one_socket_for_all_has_one_key() -> None:
     assert first.current is not None
     first.current.listens = set()
     assert tell_listen(first.current, sockets, sockets.key(1))
-    share_sockets([first, Place(2, opened=True)], sockets, NOW)
+    share_sockets([first, Place(2, "worker 2", opened=True)], sockets, NOW)
     assert one.commands == ["listen 0"]
     assert first.current.listens == {0}
 

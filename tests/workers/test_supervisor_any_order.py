@@ -16,7 +16,7 @@ def test_whatever_happens_it_comes_to_rest_with_as_many_workers_as_are_wanted(se
     chance = random.Random(seed)
     house = House(
         chance.randint(1, 3),
-        patient=chance.random() < 0.3,
+        developing=chance.random() < 0.3,
         shared=chance.random() < 0.3,
         threads=chance.random() < 0.2,
         timeout_worker_healthcheck=20,

@@ -133,7 +133,7 @@ def test_a_reload_during_the_first_start_begins_it_again() -> None:
 
 
 def test_in_development_the_first_failure_waits_for_the_next_change(caplog: pytest.LogCaptureFixture) -> None:
-    house = House(3, patient=True)
+    house = House(3, developing=True)
     house.settle()
     house.fail(1, "SyntaxError", "a traceback")
     assert [record.getMessage() for record in caplog.records] == [
@@ -150,7 +150,7 @@ def test_in_development_the_first_failure_waits_for_the_next_change(caplog: pyte
 
 
 def test_in_development_a_worker_that_cannot_be_started_waits_for_the_next_change_too() -> None:
-    house = House(patient=True)
+    house = House(developing=True)
     house.refusal = "no memory"
     assert house.settle() is None
     house.refusal = ""
@@ -161,7 +161,7 @@ def test_in_development_a_worker_that_cannot_be_started_waits_for_the_next_chang
 
 @pytest.mark.parametrize("command", ["restart", "reload"])
 def test_in_development_the_next_worker_waits_for_the_end_of_the_one_before(command: str) -> None:
-    house = up(2, patient=True)
+    house = up(2, developing=True)
     getattr(house.supervisor, command)()
     house.settle()
     assert house.shown() == {1: "1l", 2: "2l"}
@@ -177,7 +177,7 @@ def test_in_development_the_next_worker_waits_for_the_end_of_the_one_before(comm
 
 
 def test_in_development_a_worker_at_its_limit_goes_before_the_next_one_comes() -> None:
-    house = up(patient=True, limit_max_requests=5)
+    house = up(developing=True, limit_max_requests=5)
     house.beat(1, requests=5)
     house.settle()
     assert house.shown() == {1: "1l"}
@@ -186,7 +186,7 @@ def test_in_development_a_worker_at_its_limit_goes_before_the_next_one_comes() -
 
 
 def test_in_development_a_thread_that_nothing_ends_is_not_waited_for() -> None:
-    house = up(patient=True, threads=True)
+    house = up(developing=True, threads=True)
     house.supervisor.restart()
     house.run(100)
     assert house.member(1).stuck
@@ -194,6 +194,6 @@ def test_in_development_a_thread_that_nothing_ends_is_not_waited_for() -> None:
 
 
 def test_in_development_a_death_is_made_good_without_a_change() -> None:
-    house = up(patient=True)
+    house = up(developing=True)
     house.end(1)
     assert house.shown() == {1: "2s"}

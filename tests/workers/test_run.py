@@ -1,0 +1,195 @@
+"""From options to an exit status: who serves, what is looked at before, and how it is told that it cannot be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from miniasgi.config import Config
+from miniasgi.errors import StartupError, UsageError
+from miniasgi.workers import alone, process, supervised
+from miniasgi.workers import run as module
+from miniasgi.workers.run import needs_supervisor, run, run_with_options
+from miniasgi.workers.spec import WorkerSpec
+from tests.server.apps import hello
+
+
+class Served:
+    """Who has been asked to serve, and what was so meanwhile."""
+
+    def __init__(self) -> None:
+        self.notes: list[tuple[str, WorkerSpec]] = []
+        self.titles: list[str] = []
+        self.last: Callable[[], object] = lambda: None
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.status = 0
+
+    def by(self, who: str) -> Callable[[WorkerSpec, Callable[[], object]], int]:
+        def serve(spec: WorkerSpec, last: Callable[[], object]) -> int:
+            self.notes.append((who, spec))
+            self.last = last
+            self.meanwhile()
+            return self.status
+
+        return serve
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Served:
+    """Instead of serving, notes are taken."""
+    served = Served()
+    monkeypatch.setattr(alone, "run_alone", served.by("alone"))
+    monkeypatch.setattr(supervised, "run_supervised", served.by("supervisor"))
+    monkeypatch.setattr(module, "set_title", served.titles.append)
+    return served
+
+
+# Who serves
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"workers": 2},
+        {"workers": None},  # as many as there are CPUs, which may be one
+        {"reload": True},
+        {"preload": True},
+        {"limit_max_requests": 1000},
+        {"workers_lifetime": 3600},
+        {"workers_max_rss": "1GiB"},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_what_one_process_cannot_do_for_itself_needs_a_supervisor(served: Served, options: dict[str, Any]) -> None:
+    config = Config.from_options(**{"workers": 1, **options})
+    assert needs_supervisor(config)
+    served.status = 5
+    assert run(hello, config) == 5
+    assert served.notes == [("supervisor", WorkerSpec(hello, config))]
+    assert served.titles == []  # which is the supervisor's to set
+
+
+@pytest.mark.parametrize("options", [{}, {"worker_class": "thread"}, {"pid": ""}, {"hooks": "some:hooks"}])
+def test_one_worker_needs_none(served: Served, options: dict[str, Any]) -> None:
+    config = Config.from_options(workers=1, **options)
+    assert not needs_supervisor(config)
+    served.status = 4
+    assert run("myapp:app", config) == 4
+    assert served.notes == [("alone", WorkerSpec("myapp:app", config))]
+    assert served.titles == ["miniasgi: server myapp:app"]
+
+
+# Before
+
+
+def test_options_that_contradict_each_other_are_told_before_anything_else(served: Served, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    with pytest.raises(UsageError, match="--reload: found --workers 2, expected 1"):
+        run(hello, Config.from_options(workers=2, reload=True, pid=str(pid)))
+    assert served.notes == []
+    assert not pid.exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_process_is_in_the_file_for_it_while_it_serves(served: Served, tmp_path: Path, workers: int) -> None:
+    pid = tmp_path / "pid"
+    found: list[str] = []
+    served.meanwhile = lambda: found.append(pid.read_text())
+    run(hello, Config.from_options(pid=str(pid), workers=workers))
+    assert [int(text) for text in found] == [os.getpid()]
+    assert not pid.exists()
+
+
+def test_the_file_goes_when_the_process_is_to_end_without_returning(served: Served, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    found: list[bool] = []
+
+    def end() -> None:
+        served.last()
+        found.append(pid.exists())
+
+    served.meanwhile = end
+    run(hello, Config.from_options(pid=str(pid)))
+    assert found == [False]
+
+
+def test_the_file_goes_when_the_server_cannot_start(served: Served, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+
+    def fail() -> None:
+        assert pid.exists()
+        raise StartupError("no")
+
+    served.meanwhile = fail
+    with pytest.raises(StartupError):
+        run(hello, Config.from_options(pid=str(pid)))
+    assert not pid.exists()
+
+
+def test_a_worker_that_would_start_a_server_of_its_own_is_told_where_to_put_the_call(
+    served: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(process, "is_worker", True)
+    with pytest.raises(StartupError) as caught:
+        run(hello, Config(pid=str(tmp_path / "pid")))
+    assert str(caught.value) == (
+        "miniasgi.run() is called by a module that a worker imports: put the call under "
+        'if __name__ == "__main__":, so that only the program itself makes it'
+    )
+    assert served.notes == []
+
+
+# As a program calls it
+
+
+def test_options_are_those_of_config(served: Served) -> None:
+    run_with_options(hello, port=0, workers=3)
+    assert served.notes == [("supervisor", WorkerSpec(hello, Config(port=0, workers=3)))]
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_it_returns_when_the_server_has_stopped(served: Served, status: int) -> None:
+    served.status = status
+    run_with_options(hello)
+    assert [who for who, _ in served.notes] == ["alone"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "report"),
+    [
+        (StartupError("no database", "Traceback of theirs\n"), 3, "Traceback of theirs\nminiasgi: no database\n"),
+        (UsageError("--port: no"), 2, "miniasgi: --port: no\n"),
+    ],
+)
+def test_why_it_cannot_serve_is_reported_and_the_exit_status(
+    served: Served, capsys: pytest.CaptureFixture[str], error: StartupError, status: int, report: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    served.meanwhile = fail
+    with pytest.raises(SystemExit) as caught:
+        run_with_options(hello)
+    assert caught.value.code == status
+    assert capsys.readouterr() == ("", report)
+
+
+def test_an_option_that_does_not_exist_is_reported_too(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_with_options(hello, wrokers=2)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "miniasgi: wrokers: no such option; did you mean workers?\n"
+    assert served.notes == []
+
+
+def test_in_a_worker_it_is_raised_to_whoever_imports_the_module(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(process, "is_worker", True)
+    with pytest.raises(StartupError, match="by a module that a worker imports"):
+        run_with_options(hello)
+    assert capsys.readouterr().err == ""
