@@ -81,7 +81,9 @@ def _main(argv: Sequence[str], prog: str) -> int:
         raise UsageError(f"{arguments.app!r} is a directory: --static {arguments.app} serves it{hint}")
 
     from miniasgi.workers.run import run
+    from miniasgi.workers.signals import ignore_gentle
 
+    ignore_gentle()
     return run(arguments.app, config)
 
 

@@ -90,7 +90,8 @@ class Lifespan:
             raise
         except BaseException as error:
             self._error = error
-            if self._start_failed:
+            # Cancelled: the server has been stopped before the application was up, and what it says is too late.
+            if self._start_failed or self._started.cancelled():
                 logger.debug("the application's lifespan ended with %r", error)
             elif self._started.done():
                 # Exits and interrupts asked for in there must not end the loop before it has been drained.
@@ -116,6 +117,8 @@ class Lifespan:
         except (KeyError, TypeError):
             raise ApplicationError(f"{message!r:.80} sent, expected a dict with a 'type'") from None
         if kind in ("lifespan.startup.complete", "lifespan.startup.failed"):
+            if self._started.cancelled():
+                return
             if self._started.done():
                 raise ApplicationError(f"{kind!r} sent twice, expected 'lifespan.shutdown.complete' or '.failed'")
             failure = _failure(message)

@@ -325,6 +325,7 @@ class HttpConnection(EndingHalf):
             self.close()
             return
         self.state = IDLE
+        self._has_asked = True
         self.read_deadline = service.now + service.keep_alive_seconds
         if self._reading_paused and len(self._held) <= HIGH_WATER:
             self._resume_reading()

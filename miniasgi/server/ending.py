@@ -25,6 +25,8 @@ logger = logging.getLogger("miniasgi.server")
 # socket that is closed with octets unread sends a reset, which can overtake the answer (RFC 9112 §9.6).
 _LINGER_OCTETS = 256 * 1024
 _LINGER_SECONDS = 2.0
+# 2 s: younger than that, a connection is new; the clock that is used ticks once a second.
+_NEW_SECONDS = 2.0
 
 
 class State(IntEnum):
@@ -57,6 +59,7 @@ class EndingHalf(WritingHalf):
     __slots__ = (
         "_exchange",
         "_fresh",
+        "_has_asked",
         "_held",
         "_linger_left",
         "_origin",
@@ -83,6 +86,8 @@ class EndingHalf(WritingHalf):
         # Whether content of the current request is still to come: its length, CHUNKED, or 0.
         self._unread = 0
         self._reading_paused = False
+        # Whether a request of it has been answered.
+        self._has_asked = False
 
     def check_deadlines(self, now: float) -> None:
         """End what has taken too long; called about once a second."""
@@ -176,8 +181,15 @@ class EndingHalf(WritingHalf):
     def stop(self) -> None:
         """The server stops: end a connection on which nothing has been asked, unless it may still ask once."""
         self.persists = False
-        if self.state is IDLE and not self._held and not self.service.lets_ask:
-            self.close()
+        service = self.service
+        if self.state is IDLE and not self._held and not service.lets_ask:
+            if not (service.lets_new_ask and self._is_new()):
+                self.close()
+
+    def _is_new(self) -> bool:
+        """Whether the client has hardly had the time to ask; one that opens connections to have them does not."""
+        owed_since = self.read_deadline - self.service.config.timeout_request_header
+        return not self._has_asked and owed_since > self.service.now - _NEW_SECONDS
 
     def cut(self) -> None:
         """The server's patience is over: tell the application that its client has gone."""

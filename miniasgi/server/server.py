@@ -81,6 +81,7 @@ class Server:
         self._stop = asyncio.Event()
         self._forced = asyncio.Event()
         self._patient = False
+        self._draining = False
         self._timer: asyncio.TimerHandle | None = None
         self._open_limit = 1 << 30
         self._accepting = False
@@ -140,7 +141,7 @@ class Server:
         *patient*: so do connections that are idle, because a client may just be about to ask. The answer tells it that
         its connection closes, so that it loses nothing; else some client may have asked in vain.
         """
-        if self._stop.is_set() and not patient:
+        if self._draining and not patient:
             self._hurry()
         self._patient = patient
         self._stop.set()
@@ -258,6 +259,7 @@ class Server:
         """Let running requests finish, then end them: hang up, cancel, cut. Each step is bounded."""
         service = self._service
         service.begin_stop(patient=self._patient)
+        self._draining = True
         self._accepting = False
         for listener in self._listeners:
             listener.close()
@@ -290,8 +292,8 @@ class Server:
     def _hurry(self) -> None:
         """Leave no idle connection open any longer."""
         service = self._service
-        if service.lets_ask:
-            service.lets_ask = False
+        if service.lets_ask or service.lets_new_ask:
+            service.lets_ask = service.lets_new_ask = False
             for connection in list(service.connections):
                 connection.stop()
 

@@ -141,6 +141,8 @@ class Service:
         self.stopping = False
         #: Whether a connection that is idle while the server stops may ask once more.
         self.lets_ask = False
+        #: The same for one that has just been opened. In development, who saves a file looks at the page at once.
+        self.lets_new_ask = config.reload
         self.draining = Event()
         #: Connections accepted and not yet lost, those included that asyncio has not handed over.
         self.opened = 0
@@ -175,12 +177,8 @@ class Service:
         self.stopping = True
         self.lets_ask = patient
         self.draining.set()
-        self.tell_stop()
-
-    def tell_stop(self) -> None:
-        """Let the application end responses that go on for as long as the client likes."""
         if self._stops is not None:
-            self._stops()
+            self._stops()  # responses that go on for as long as the client likes
 
     def running_requests(self, most: int = 100) -> tuple[list[RunningRequest], int]:
         """The requests that are running, oldest first: the first *most* of them, and how many there are besides.

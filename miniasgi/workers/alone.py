@@ -14,6 +14,7 @@ from ..observe import logs
 from .exits import end_process
 from .greeting import greet
 from .hooks import HookContext, Hooks
+from .signals import ENDING, GENTLE, give_back
 from .spec import WorkerSpec
 from .worker import Worker, run_worker
 
@@ -59,7 +60,7 @@ class Alone:
 
     def started(self, worker: Worker) -> None:
         self._worker = worker
-        for name in ("SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", *_SUPERVISED):
+        for name in (*ENDING, *GENTLE):
             # AttributeError: not a POSIX system. ValueError: not in the main thread, where whoever started it has to
             # stop it.
             with suppress(AttributeError, ValueError):
@@ -68,9 +69,7 @@ class Alone:
 
     def restore(self) -> None:
         """Give the signals back to whoever had them."""
-        for number, before in self._before.items():
-            if before is not None:  # a handler that is not Python's, which only its owner can put back
-                signal.signal(number, before)
+        give_back(self._before)
 
     def ready(self, worker: Worker) -> None:
         server = worker.server
@@ -94,7 +93,7 @@ class Alone:
                 # From here and not from the loop, which an application may have blocked.
                 self._worker.server.flush()
                 self._last()
-                end_process(128 + number)
+                end_process(128 + number, at_once=True)
 
     def _soon(self, call: Callable[..., object], *arguments: object) -> None:
         """Have *call* called by the loop: what a signal interrupts may hold the lock of a log."""

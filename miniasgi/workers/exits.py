@@ -5,6 +5,7 @@ Knows signals' numbers and Linux's /proc. Does not know why a process was starte
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -45,9 +46,14 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def end_process(status: int) -> NoReturn:
-    """End this process now. The interpreter would wait for threads that an application has left, some for ever."""
+def end_process(status: int, *, at_once: bool = False) -> NoReturn:
+    """End this process. The interpreter would wait for threads that an application has left, some for ever.
+
+    *at_once*: without calling what has been registered with atexit, which may take its time, too.
+    """
     try:
+        if not at_once:
+            atexit._run_exitfuncs()
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
             # AttributeError: there is none. OSError, ValueError: nobody reads it any more; it is closed.

@@ -19,6 +19,7 @@ from ..observe import logs
 from .channel import Closed
 from .exits import UNKNOWN, describe
 from .member import Member
+from .signals import ENDING, GENTLE, give_back
 from .spec import beat_seconds
 from .supervisor import Supervisor
 from .zygote import Preloader, Zygote
@@ -28,7 +29,7 @@ __all__ = ["SIGNALS", "MainLoop"]
 logger = logging.getLogger("miniasgi.server")
 
 #: Those that a supervisor takes.
-SIGNALS = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGCHLD")
+SIGNALS = (*ENDING, *GENTLE, "SIGCHLD")
 # 2 s: so late, the machine or this process stood still, and the workers perhaps as well.
 _LATE_SECONDS = 2.0
 # An hour: what selectors can wait for has a limit, on Linux 24 days.
@@ -46,7 +47,7 @@ class MainLoop:
         beat: Callable[[], None] | None = None,
         preloader: Preloader | None = None,
     ) -> None:
-        """*beat*, if given, is called as often as a worker gives a sign of life. *preloader* forks the workers, if so."""
+        """*beat*, if given, is called as often as a worker gives a sign of life. *preloader* forks workers, if so."""
         self._preloader = preloader
         self._supervisor = supervisor
         self._signals = signals
@@ -192,9 +193,7 @@ class MainLoop:
     def _give_signals_back(self, before: dict[int, Any]) -> None:
         if before:
             signal.set_wakeup_fd(self._waker_before)
-        for number, handler in before.items():
-            if handler is not None:  # one that is not Python's, which only its owner can put back
-                signal.signal(number, handler)
+        give_back(before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._received.append(number)
@@ -207,7 +206,7 @@ class MainLoop:
     def _obey(self, number: int) -> None:
         supervisor = self._supervisor
         name = signal.Signals(number).name
-        if name in ("SIGINT", "SIGTERM", "SIGQUIT"):
+        if name in ENDING:
             self._stops += 1
             if self._stops == 1 and name != "SIGQUIT":
                 logger.info("%s: stopping", name)

@@ -20,6 +20,7 @@ from .channel import Channel
 from .exits import end_process
 from .process import REPORT_SIGNAL, SIGNALS_HELD_BACK, unpack
 from .remote import Remote
+from .signals import pass_over
 from .spec import WorkerSpec
 from .title import set_title, title
 from .worker import run_worker
@@ -45,7 +46,7 @@ def main(descriptor: int) -> NoReturn:
     if said["role"] == "zygote":
         child = run_zygote(spec, channel)
         if child is None:
-            end_process(0)
+            end_process(0, at_once=True)  # what the application has registered is for workers
         spec, channel = child
     serve(spec, channel)
 
@@ -89,7 +90,7 @@ def _take_signals(control: Remote) -> None:
 
     # A terminal sends these to every process of the group; the supervisor gets them too, and says what is to be done.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTIN, signal.SIGTTOU):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, pass_over)
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, handle)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS_HELD_BACK)

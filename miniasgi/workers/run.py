@@ -12,6 +12,7 @@ from ..types import App
 from . import process
 from .check import check
 from .pidfile import PidFile
+from .signals import bridge_signals
 from .spec import WorkerSpec
 from .title import set_title, title
 
@@ -30,7 +31,7 @@ def run(app: App | str | None, config: Config) -> int:
         )
     check(config)
     spec = WorkerSpec(app, config)
-    with ExitStack() as stack:
+    with ExitStack() as stack, bridge_signals(stack.close):
         if config.pid:
             stack.enter_context(PidFile(config.pid))
         # Imported here, because a supervisor has no use for a server, nor one worker for a supervisor.

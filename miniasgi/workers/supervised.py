@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 from ..config import Config
@@ -71,56 +72,60 @@ def run_supervised(spec: WorkerSpec, last: Callable[[], object]) -> int:
         config = replace(config, timeout_graceful_shutdown=seconds, timeout_worker_healthcheck=_YEAR_SECONDS)
     spec = replace(spec, config=replace(config, workers=workers))
     hooks = Hooks.load(config.hooks, config.app_dir)
-    places = Places(config, sets=workers if grouped else 1)
-    set_title(title("supervisor", spec.app_name))
+    with closing(Places(config, sets=workers if grouped else 1)) as places:
+        set_title(title("supervisor", spec.app_name))
 
-    def ready(loop: str) -> None:
-        kind = f"worker {config.worker_class}"
-        shown = count(workers, kind, "es" if config.worker_class == "process" else "s")
-        greet(spec.app, config, places.urls, loop, f"{shown}, supervisor process {os.getpid()}")
-        if config.worker_class == "thread":
-            _explain_threads()
+        def ready(loop: str) -> None:
+            kind = f"worker {config.worker_class}"
+            shown = count(workers, kind, "es" if config.worker_class == "process" else "s")
+            greet(spec.app, config, places.urls, loop, f"{shown}, supervisor process {os.getpid()}")
+            if config.worker_class == "thread":
+                _explain_threads()
 
-    supervisor_class: type[Supervisor] = Supervisor
-    if grouped:
-        supervisor_class = GroupSupervisor
-        # The threads' own supervisor sees to these.
-        config = replace(config, limit_max_requests=None, workers_lifetime=None)
-    preloader = Preloader(spec) if config.preload else None
-    spawn = preloader.spawn if preloader is not None else _spawner(spec, lambda: supervisor, grouped=grouped)
-    supervisor = supervisor_class(
-        config,
-        places,
-        wanted=1 if grouped else workers,
-        spawn=spawn,
-        clock=time.monotonic,
-        ready=ready,
-        developing=config.reload,
-    )
-    if isinstance(supervisor, GroupSupervisor):
-        supervisor.threads = workers
-    main_loop = MainLoop(supervisor, preloader=preloader)
-    _supervise(main_loop, places, hooks, HookContext(config, spec.app_name, None, os.getpid()), supervisor)
+        supervisor_class: type[Supervisor] = Supervisor
+        if grouped:
+            supervisor_class = GroupSupervisor
+            # The threads' own supervisor sees to these.
+            config = replace(config, limit_max_requests=None, workers_lifetime=None)
+        preloader = Preloader(spec) if config.preload else None
+        spawn = preloader.spawn if preloader is not None else _spawner(spec, lambda: supervisor, grouped=grouped)
+        supervisor = supervisor_class(
+            config,
+            places,
+            wanted=1 if grouped else workers,
+            spawn=spawn,
+            clock=time.monotonic,
+            ready=ready,
+            developing=config.reload,
+        )
+        if isinstance(supervisor, GroupSupervisor):
+            supervisor.threads = workers
+        ended_by = _supervise(supervisor, preloader, hooks, HookContext(config, spec.app_name, None, os.getpid()))
     if supervisor.failure is not None:
         raise supervisor.failure
-    if main_loop.ended_by or supervisor.members:
+    if ended_by or supervisor.members:
         # At once, or with threads that nothing ends, for which the interpreter would wait for ever.
         last()
-        end_process(128 + main_loop.ended_by if main_loop.ended_by else 0)
+        end_process(128 + ended_by if ended_by else 0, at_once=bool(ended_by))
     return 0
 
 
-def _supervise(main_loop: MainLoop, places: Places, hooks: Hooks, context: HookContext, supervisor: Supervisor) -> None:
+def _supervise(supervisor: Supervisor, preloader: Preloader | None, hooks: Hooks, context: HookContext) -> int:
+    """Run the supervisor's loop between the hooks. The signal that ended it at once; 0 where none did."""
     hooks.start(context)
-    watch = _source_watch(context.config, main_loop, supervisor) if context.config.reload else None
     try:
-        if watch is not None:
+        main_loop = MainLoop(supervisor, preloader=preloader)
+        if not context.config.reload:
+            main_loop.run()
+        else:
+            watch = _source_watch(context.config, main_loop, supervisor)
             watch.start()
-        main_loop.run()
+            try:
+                main_loop.run()
+            finally:
+                watch.stop()
+        return main_loop.ended_by
     finally:
-        if watch is not None:
-            watch.stop()
-        places.close()
         hooks.stop(context)
 
 

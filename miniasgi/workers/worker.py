@@ -49,6 +49,13 @@ class Control(Protocol):
         """Learn, each second, that the loop turns."""
 
 
+class SharedPool(ThreadPoolExecutor):
+    """Threads for several loops, each of which would shut them down at its end, as if they were its own."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Nothing: they end with the process."""
+
+
 class Worker:
     """One server in its loop. Its methods may be called from any thread."""
 
@@ -107,8 +114,9 @@ class Worker:
 
     def _stop(self, force: bool, patient: bool) -> None:
         self._stopped = True
-        if self._starting is not None:
-            self._starting.cancel()
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            starting.cancel()
         self.server.stop(force=force, patient=patient)
 
     def _listen(self, place: int, sockets: Sequence[Any]) -> None:
@@ -145,10 +153,10 @@ class Worker:
                 await self._hooks.worker_stop(self._context)
 
 
-def make_pool(config: Config) -> ThreadPoolExecutor:
+def make_pool(config: Config, kind: type[ThreadPoolExecutor] = SharedPool) -> ThreadPoolExecutor:
     """The threads of a process for what blocks, with one queue of jobs."""
     size = config.executor_threads or executor_threads(usable_cpus())
-    return ThreadPoolExecutor(size, "miniasgi-executor")
+    return kind(size, "miniasgi-executor")
 
 
 def run_worker(
@@ -156,7 +164,7 @@ def run_worker(
 ) -> bool:
     """Load the application and serve it until *control* says to stop. Raises StartupError if it cannot be served.
 
-    *pool*, which others use as well, is left as it is; else the worker has one of its own. *hooks*, if they have been
+    *pool*, which others use as well, is a SharedPool; else the worker has one of its own. *hooks*, if they have been
     loaded already, are called instead of those of the configuration. False if the application has
     left tasks or threads that do not end.
     """
@@ -172,7 +180,7 @@ def run_worker(
     parser_factory(config.http)  # a parser that cannot be had is told before anything is opened
     loop = loop_factory(config.loop)()
     asyncio.set_event_loop(loop)
-    loop.set_default_executor(pool or make_pool(config))
+    loop.set_default_executor(pool or make_pool(config, ThreadPoolExecutor))
 
     async def serve() -> None:
         await Worker(spec, server, hooks, control).run()

@@ -91,6 +91,7 @@ class Zygote(PythonProcess):
     def __init__(self, spec: WorkerSpec) -> None:
         super().__init__(spec, "zygote")
         self.has_loaded = False
+        self.has_failed = False
         self.has_ended = False
         self._told = False
         self._tokens = 0
@@ -138,6 +139,7 @@ class Zygote(PythonProcess):
                 if worker is not None:
                     worker.status = said["status"]
             elif kind == "failed":
+                self.has_failed = True
                 self._fail(said)
         return bool(all_said)
 
@@ -145,7 +147,7 @@ class Zygote(PythonProcess):
         """It has gone."""
         self.has_ended = True
         self.close()
-        if not self._told:
+        if not self._told and not self.has_failed:
             logger.error("the process that preloads the application (%s) %s", self.name, how)
         self._fail({"kind": "failed", "message": f"the process that preloads the application {how}", "details": ""})
 
@@ -173,10 +175,12 @@ class Preloader:
 
     def spawn(self, number: int) -> ForkedWorker:
         """Start a worker. Raises StartupError."""
-        if self._renew or not self.zygotes:
-            self.zygotes.append(Zygote(self._spec))
+        usable = [zygote for zygote in self.zygotes if not zygote.has_failed]
+        if self._renew or not usable:
+            usable.append(Zygote(self._spec))
+            self.zygotes.append(usable[-1])
             self._renew = False
-        return ForkedWorker(self.zygotes[-1], number)
+        return ForkedWorker(usable[-1], number)
 
     def ended(self, zygote: Zygote, how: str) -> None:
         """Learn that one has gone."""

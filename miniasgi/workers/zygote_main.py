@@ -10,7 +10,8 @@ import signal
 import socket
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import FrameType
 
@@ -36,7 +37,8 @@ def run_zygote(spec: WorkerSpec, channel: Channel) -> tuple[WorkerSpec, Channel]
     config = spec.config
     try:
         if isinstance(spec.app, str):
-            loaded = importer.load(spec.app, factory=config.factory, app_dir=config.app_dir)
+            with _ended_with(channel):
+                loaded = importer.load(spec.app, factory=config.factory, app_dir=config.app_dir)
             spec = replace(spec, loaded=loaded)
     except StartupError as error:
         details = error.details[-100_000:]
@@ -51,6 +53,30 @@ def run_zygote(spec: WorkerSpec, channel: Channel) -> tuple[WorkerSpec, Channel]
     gc.freeze()
     channel.send("loaded")
     return _Zygote(spec, channel).run()
+
+
+@contextmanager
+def _ended_with(channel: Channel) -> Iterator[None]:
+    """For as long as the application is loaded: end when the supervisor does, though nobody listens to it yet."""
+    stop, stopper = socket.socketpair()
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(channel.fileno(), 0)  # no more than its end, which is always told
+        poll.register(stop.fileno(), select.POLLIN)
+        if any(descriptor == channel.fileno() for descriptor, _ in poll.poll()):
+            os._exit(1)
+
+    watcher = threading.Thread(target=watch, name="miniasgi looks after its supervisor", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        # Gone before anything is forked, which a thread would not survive.
+        stopper.send(b"\0")
+        watcher.join()
+        stop.close()
+        stopper.close()
 
 
 class _Zygote:

@@ -358,3 +358,34 @@ def test_each_answer_is_given_once() -> None:
         assert refused == ["lifespan.startup.complete", "lifespan.startup.failed", "lifespan.shutdown.complete"]
 
     run(test())
+
+
+@pytest.mark.parametrize("mode", ["on", "auto"])
+@pytest.mark.parametrize("message", [STARTED, {"type": "lifespan.startup.failed", "message": "no"}, None])
+def test_what_an_application_says_when_its_start_up_has_been_cancelled_is_too_late(
+    mode: str, message: dict[str, Any] | None, logged: Records
+) -> None:
+    async def test() -> None:
+        ended = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if message is None:
+                    raise RuntimeError("late") from None
+                await send(message)
+            finally:
+                ended.set()
+
+        starting = asyncio.ensure_future(Lifespan(app, mode).start_up())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        await ended.wait()
+        await asyncio.sleep(0)
+
+    run(test())
+    assert [each for each in logged.records if each.levelname != "DEBUG"] == []

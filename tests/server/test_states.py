@@ -325,3 +325,31 @@ def test_a_connection_that_the_server_stops_announces_its_close(make_wire: MakeW
     wire.turn()
     assert wire.take() == ok(b"/x", b"connection: close")
     assert wire.state is CLOSED
+
+
+def test_in_development_a_connection_that_is_new_when_the_server_stops_may_ask_once(make_wire: MakeWire) -> None:
+    wire = make_wire(hello, reload=True)
+    wire.wait(1.0)
+    wire.service.begin_stop()
+    wire.connection.stop()
+    wire.turn()
+    assert wire.state is IDLE
+    assert wire.exchange(GET) == HELLO.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1)
+    assert wire.state is CLOSED
+
+
+@pytest.mark.parametrize("why", ["it is old", "it has asked before", "it is not development", "patience is over"])
+def test_other_idle_connections_are_closed_when_the_server_stops(make_wire: MakeWire, why: str) -> None:
+    wire = make_wire(hello, reload=why != "it is not development")
+    if why == "it has asked before":
+        assert wire.exchange(GET) == HELLO
+    wire.wait(2.1 if why == "it is old" else 0)
+    wire.service.begin_stop()
+    if why == "patience is over":
+        wire.connection.stop()
+        wire.turn()
+        assert wire.state is IDLE
+        wire.service.lets_new_ask = False
+    wire.connection.stop()
+    wire.turn()
+    assert wire.state is CLOSED

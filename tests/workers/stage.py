@@ -69,6 +69,7 @@ class Stage:
         monkeypatch.setattr("miniasgi.workers.thread.ThreadWorker", FakeProcess)
         monkeypatch.setattr(module, "set_title", lambda text: self.notes.append(text))
         monkeypatch.setattr(logging, "shutdown", lambda: None)
+        monkeypatch.setattr("atexit._run_exitfuncs", lambda: None)  # those of the tests
         monkeypatch.setattr(os, "_exit", end)
 
     def run(self, app: Any = "myapp:app", script: Script | None = None, **options: Any) -> int:

@@ -101,3 +101,15 @@ def test_a_process_ends_with_its_status_whatever_becomes_of_its_output(stream: s
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=10)
     assert (done.returncode, done.stderr) == (7, "")
+
+
+@pytest.mark.parametrize(("at_once", "expected"), [(False, "registered"), (True, "")])
+def test_what_is_registered_for_the_end_is_called_unless_it_is_to_be_at_once(at_once: bool, expected: str) -> None:
+    code = (
+        "import atexit\n"
+        "from miniasgi.workers.exits import end_process\n"
+        "atexit.register(print, 'registered', end='')\n"
+        f"end_process(0, at_once={at_once})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=10)
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")

@@ -15,21 +15,6 @@ pytestmark = [pytest.mark.slow, needs_linux]
 
 KINDS = {"alone": (), **SUPERVISED}
 ALL_KINDS = pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
-# Not strict: they depend on which of two things that happen at the same time comes first.
-OVERTAKEN = pytest.mark.xfail(
-    strict=False, reason="that the process which preloads has ended may be an error too, before its reason is read"
-)
-CAUGHT = pytest.mark.xfail(
-    strict=False, reason="a start-up that is cancelled while it fails is logged as a lifespan that has failed"
-)
-OVERTAKEN_KINDS = pytest.mark.parametrize(
-    "options",
-    [pytest.param(options, marks=OVERTAKEN if kind == "preload" else ()) for kind, options in KINDS.items()],
-    ids=KINDS,
-)
-CAUGHT_KINDS = pytest.mark.parametrize(
-    "options", [pytest.param(options, marks=CAUGHT if options else ()) for options in KINDS.values()], ids=KINDS
-)
 ALL_SUPERVISED = pytest.mark.parametrize("options", SUPERVISED.values(), ids=SUPERVISED)
 
 
@@ -41,7 +26,7 @@ def end(server: WorkersProcess) -> int:
     return status
 
 
-@OVERTAKEN_KINDS
+@ALL_KINDS
 def test_an_application_that_cannot_be_imported_ends_the_server_with_one_traceback(
     options: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -59,7 +44,7 @@ def test_an_application_that_cannot_be_imported_ends_the_server_with_one_traceba
     ]
 
 
-@OVERTAKEN_KINDS
+@ALL_KINDS
 def test_an_application_that_does_not_exist_ends_the_server_with_one_line(options: tuple[str, ...]) -> None:
     server = WorkersProcess(*options, app="tests.workers.apps:bad_day")
     assert end(server) == 3
@@ -67,7 +52,7 @@ def test_an_application_that_does_not_exist_ends_the_server_with_one_line(option
     assert "did you mean bad_days" in server.errors[0]
 
 
-@CAUGHT_KINDS
+@ALL_KINDS
 def test_a_start_up_that_fails_ends_the_server_with_one_line(options: tuple[str, ...]) -> None:
     server = WorkersProcess(*options, app="tests.workers.apps:failing")
     assert end(server) == 3

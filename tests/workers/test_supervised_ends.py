@@ -232,7 +232,6 @@ def test_where_the_first_hook_fails_nothing_is_started_and_the_last_is_not_calle
     assert stage.notes[1:] == []
 
 
-@pytest.mark.xfail(strict=True, reason="the sockets stay open until whoever has the error lets go of it")
 @pytest.mark.parametrize("refused", ["application", "hook"])
 def test_the_address_is_given_back_when_nothing_can_be_started(
     stage: Stage, hooks: dict[str, Any], refused: str

@@ -47,20 +47,7 @@ def test_neither_waiting_nor_hanging_requests_keep_a_worker_whose_supervisor_is_
         assert read_all(waiting) == read_all(hanging) == b""
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        KINDS["process"],
-        pytest.param(
-            KINDS["preload"],
-            marks=pytest.mark.xfail(
-                strict=True, reason="a process that preloads does not learn of it before it has imported all"
-            ),
-        ),
-        KINDS["thread"],
-    ],
-    ids=KINDS,
-)
+@ALL_KINDS
 def test_workers_that_import_end_when_their_supervisor_is_killed(options: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     server = WorkersProcess(*options, "--app-dir", str(tmp_path), app="slow:app")

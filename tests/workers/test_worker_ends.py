@@ -90,7 +90,6 @@ def test_a_worker_that_is_stopped_while_its_application_starts_calls_the_hook_of
     assert control.notes == ["started"]
 
 
-@pytest.mark.xfail(strict=True, reason="the second stop cancels the hook of the end, and the worker raises")
 def test_a_second_stop_while_the_hook_of_the_end_runs_is_no_failure() -> None:
     notes: list[str] = []
 
@@ -113,7 +112,6 @@ def test_a_second_stop_while_the_hook_of_the_end_runs_is_no_failure() -> None:
     assert notes == ["stop hook"]
 
 
-@pytest.mark.xfail(strict=True, reason="a server that has not begun cannot be stopped twice")
 def test_a_second_stop_while_the_hook_of_the_start_runs_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     control = StoppedAtOnce()
 
@@ -270,12 +268,12 @@ def test_what_blocks_goes_to_the_pool_that_is_given() -> None:
     assert names == ["given_0"]
 
 
-@pytest.mark.xfail(strict=True, reason="the loop shuts its default executor down when it is closed")
 def test_a_pool_that_others_use_as_well_is_left_as_it_is(loop_name: str) -> None:
-    with ThreadPoolExecutor(1, "given") as pool:
-        spec = WorkerSpec(hello, Config(port=0, lifespan="off", access_log=False, loop=loop_name), 1)
-        assert run_worker(spec, FakeControl(), pool=pool)
-        assert pool.submit(lambda: "done").result(10) == "done"
+    spec = WorkerSpec(hello, Config(port=0, lifespan="off", access_log=False, loop=loop_name, executor_threads=1), 1)
+    pool = make_pool(spec.config)
+    assert run_worker(spec, FakeControl(), pool=pool)
+    assert pool.submit(lambda: "done").result(10) == "done"
+    ThreadPoolExecutor.shutdown(pool)
 
 
 def test_a_pool_has_as_many_threads_as_the_options_say_or_the_cpus(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 def say(zygote: Zygote, inside: Inside, kind: str, **values: Any) -> None:
-    """Have a zygote say something, and be heard."""
+    """Have a zygote say something, and hear it."""
     inside.channel.send(kind, **values)
     assert zygote.hear()
 
@@ -86,8 +86,7 @@ def one(insides: list[Inside], number: int = 1) -> tuple[Zygote, Inside, ForkedW
 def test_a_zygote_is_a_python_process_in_a_role_of_its_own(insides: list[Inside]) -> None:
     zygote = Zygote(SPEC)
     assert (insides[0].spec, insides[0].role) == (SPEC, "zygote")
-    assert not zygote.has_loaded
-    assert not zygote.has_workers
+    assert (zygote.has_loaded, zygote.has_workers) == (False, False)
 
 
 def test_a_worker_is_asked_for_with_its_number_and_its_end_of_a_channel(insides: list[Inside]) -> None:
@@ -115,8 +114,8 @@ def test_a_forked_worker_has_a_name_a_number_and_signals(insides: list[Inside], 
     assert worker.signal(signal.SIGTERM)  # in vain: there is nobody yet
     say(zygote, inside, "loaded")
     say(zygote, inside, "forked", token=1, pid=4711)
-    assert zygote.has_loaded
-    assert (worker.name, worker.pid, worker.exit_status()) == ("process 4711", 4711, None)
+    assert (zygote.has_loaded, worker.pid, worker.exit_status()) == (True, 4711, None)
+    assert worker.name == "process 4711"
     assert worker.signal(signal.SIGTERM)
     assert killed == [(4711, signal.SIGTERM)]
 
@@ -191,7 +190,9 @@ def test_a_stop_of_one_that_runs_is_for_it_to_obey(insides: list[Inside]) -> Non
 # Failures
 
 
-def test_why_the_application_cannot_be_loaded_is_said_by_each_worker_once(insides: list[Inside]) -> None:
+def test_why_the_application_cannot_be_loaded_is_said_by_each_worker_once(
+    insides: list[Inside], caplog: pytest.LogCaptureFixture
+) -> None:
     zygote, inside, first = one(insides)
     second = ForkedWorker(zygote, 2)
     say(zygote, inside, "failed", message="no module myapp", details="Traceback", status=3)
@@ -201,6 +202,8 @@ def test_why_the_application_cannot_be_loaded_is_said_by_each_worker_once(inside
         assert worker.exit_status() == 3
         assert worker.receive() == []
     assert not zygote.has_workers
+    zygote.ended("exited with status 0")
+    assert not caplog.records
 
 
 def test_a_zygote_that_ends_before_it_has_forked_is_a_failure_of_its_workers(
@@ -255,8 +258,7 @@ def test_one_that_has_loaded_is_told_to_end_once(insides: list[Inside], caplog: 
     assert insides[0].told() == [{"kind": "stop", "force": False, "patient": False}]
     assert insides[0].signals == []
     zygote.ended("exited with status 0")
-    assert not caplog.records
-    assert zygote.has_ended
+    assert (caplog.records, zygote.has_ended) == ([], True)
 
 
 def test_one_that_still_loads_would_not_hear_and_is_killed(insides: list[Inside]) -> None:

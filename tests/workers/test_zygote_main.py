@@ -1,18 +1,13 @@
-"""A zygote from inside, in the main thread of the tests; where it would fork, a test says what happens.
-
-At the end a real one, with workers that it has forked.
-"""
+"""A zygote from inside, in the main thread of the tests; where it would fork, a test says what happens."""
 
 from __future__ import annotations
 
 import gc
 import os
-import select
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,16 +18,16 @@ from miniasgi.workers import zygote_main as module
 from miniasgi.workers.channel import Channel, Closed, Said
 from miniasgi.workers.process import SIGNALS_HELD_BACK
 from miniasgi.workers.spec import WorkerSpec
-from miniasgi.workers.zygote import Preloader
 from miniasgi.workers.zygote_main import run_zygote
 from tests.server.apps import hello
-from tests.support import descriptors
 
 from .fakes import hear, loggers_kept
 
 SPEC = WorkerSpec("tests.server.apps:hello", Config(preload=True, app_dir="."))
 HANDLED = {*SIGNALS_HELD_BACK, signal.SIGTERM, signal.SIGCHLD}
+# What fork() gives: in the child; and of a process that does not exist (Linux: pid_max is at most 2**22).
 CHILD = 0
+NOBODY = 1 << 30
 
 
 class Outside:
@@ -41,6 +36,13 @@ class Outside:
     def __init__(self) -> None:
         self.channel, self.theirs = Channel.pair()
         self.workers: list[Channel] = []
+        # With which statuses the process would have ended at once.
+        self.exits: list[int] = []
+        self.ended = threading.Event()
+
+    def exit(self, status: int) -> None:
+        self.exits.append(status)
+        self.ended.set()
 
     def ask_for(self, number: int, token: int) -> Channel:
         """Have a worker forked; the supervisor's end of its channel."""
@@ -54,6 +56,7 @@ class Outside:
         self.channel.send("stop", force=False, patient=False)
 
     def run(self, spec: WorkerSpec = SPEC) -> tuple[WorkerSpec, Channel] | None:
+        """Run the zygote until it ends, or in the place of a child that it has forked."""
         return run_zygote(spec, self.theirs)
 
     def heard(self) -> list[Said]:
@@ -68,6 +71,7 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
     handlers = {number: signal.getsignal(number) for number in HANDLED}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     outside = Outside()
+    monkeypatch.setattr(os, "_exit", outside.exit)
     with loggers_kept():
         try:
             yield outside
@@ -98,7 +102,7 @@ def exits(status: int) -> Callable[[], int]:
 
 
 def test_it_says_that_it_has_loaded_and_ends_when_it_is_told_to(
-    outside: Outside, monkeypatch: pytest.MonkeyPatch
+    outside: Outside, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     titles: list[str] = []
     monkeypatch.setattr(module, "set_title", titles.append)
@@ -107,6 +111,7 @@ def test_it_says_that_it_has_loaded_and_ends_when_it_is_told_to(
     assert [said["kind"] for said in outside.heard()] == ["loaded"]
     assert titles == ["miniasgi: zygote tests.server.apps:hello"]
     assert gc.get_freeze_count() > 0
+    assert (outside.exits, caplog.records) == ([], [])
 
 
 def test_an_application_that_cannot_be_loaded_is_said(outside: Outside) -> None:
@@ -153,14 +158,6 @@ def test_threads_of_the_application_which_are_not_forked_are_named(
             "the application has started threads while it was loaded, which forked workers lack: aa metrics, zz poller",
         )
     ]
-
-
-def test_an_application_without_threads_is_nothing_to_speak_of(
-    outside: Outside, caplog: pytest.LogCaptureFixture
-) -> None:
-    outside.stop()
-    outside.run()
-    assert not caplog.records
 
 
 # Forking
@@ -228,7 +225,7 @@ def test_it_tells_the_number_of_each_child_and_how_it_has_ended(
 
 def test_it_keeps_no_end_of_a_childs_channel(outside: Outside, forks: list[Callable[[], int]]) -> None:
     ours = outside.ask_for(1, token=1)
-    forks.append(exits(0))
+    forks.append(lambda: NOBODY)
     outside.stop()
     assert outside.run() is None
     with pytest.raises(Closed):
@@ -275,60 +272,45 @@ def test_a_process_of_the_applications_is_buried_without_a_word(outside: Outside
 
 def test_it_ends_when_the_supervisor_has_gone(outside: Outside) -> None:
     outside.channel.close()
-    assert outside.run() is None
+    assert outside.run(WorkerSpec(None, Config.from_options(static=["."]))) is None
+    assert outside.exits == []
 
 
-def test_signals_that_are_for_the_supervisor_do_not_end_it(outside: Outside) -> None:
+def test_it_does_so_while_the_application_is_still_being_loaded(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*arguments: Any, **options: Any) -> Any:
+        outside.channel.close()
+        assert outside.ended.wait(10)
+        return hello
+
+    monkeypatch.setattr(module.importer, "load", load)
+    outside.run()
+    assert outside.exits == [1]
+
+
+def test_signals_that_are_for_the_supervisor_do_not_end_it(outside: Outside, forks: list[Callable[[], int]]) -> None:
+    numbers = [*SIGNALS_HELD_BACK, signal.SIGTERM]
+
     def supervise() -> None:
-        hear(outside.channel, "loaded")
-        for number in (*SIGNALS_HELD_BACK, signal.SIGTERM):
-            os.kill(os.getpid(), number)
-        outside.stop()
+        try:
+            outside.ask_for(1, token=1)
+            hear(outside.channel, "forked")  # from now on it waits
+            for number in numbers:
+                os.kill(os.getpid(), number)
+        finally:
+            outside.stop()
 
     # So that a zygote that does not ignore them fails the test, and does not end the tests.
     got: list[int] = []
-    for number in (*SIGNALS_HELD_BACK, signal.SIGTERM):
+    for number in numbers:
         signal.signal(number, lambda number, frame: got.append(number))
-    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED - {signal.SIGCHLD})
+    # As a process is started.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS_HELD_BACK)
+    forks.append(lambda: NOBODY)
     thread = threading.Thread(target=supervise)
     thread.start()
     assert outside.run() is None
     thread.join()
     assert got == []
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & SIGNALS_HELD_BACK
-
-
-# A real one
-
-
-@pytest.mark.slow
-def test_workers_share_what_has_been_loaded_once(tmp_path: Path) -> None:
-    (tmp_path / "loaded_once.py").write_text(
-        "import os\nloaded_by = os.getpid()\n"
-        "async def app(scope, receive, send):\n"
-        "    await receive()\n"
-        "    await send({'type': 'lifespan.startup.failed', 'message': f'{loaded_by} {os.getppid()} {os.getpid()}'})\n"
-    )
-    before = descriptors()
-    preloader = Preloader(WorkerSpec("loaded_once:app", Config(preload=True, lifespan="on", app_dir=str(tmp_path))))
-    workers = [preloader.spawn(number) for number in (1, 2)]
-    (zygote,) = preloader.zygotes
-    try:
-        said = [hear(worker.channel, "failed")["message"].split()[-3:] for worker in workers]
-        assert [each[:2] for each in said] == [[str(zygote.pid)] * 2] * 2
-        while any(worker.exit_status() is None for worker in workers):
-            assert select.select([zygote.fileno()], [], [], 20)[0]
-            zygote.hear()
-        assert [worker.exit_status() for worker in workers] == [3, 3]
-        assert [str(worker.pid) for worker in workers] == [each[2] for each in said]
-        preloader.tidy(stopping=True)
-        os.waitid(os.P_PID, zygote.pid, os.WEXITED | os.WNOWAIT)
-        assert zygote.exit_status() == 0
-    finally:
-        zygote.signal(signal.SIGKILL)
-        if zygote.exit_status() is None:
-            os.waitid(os.P_PID, zygote.pid, os.WEXITED | os.WNOWAIT)
-            zygote.exit_status()
-        for each in (*workers, zygote):
-            each.close()
-    assert descriptors() == before
