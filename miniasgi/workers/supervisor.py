@@ -336,8 +336,6 @@ class Supervisor:
             if place.number > self.wanted and place.current is None and place.next is None and not place.opened:
                 del self._places[place.number]
 
-    # Time
-
     def _times(self, now: float) -> Iterator[float]:
         """When something will be due."""
         for member in self.members:

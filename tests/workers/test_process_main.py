@@ -197,6 +197,11 @@ def test_worker_threads_are_a_group_which_logs_as_its_options_say(host: Host, mo
     assert found == [(spec, logging.DEBUG)]
 
 
+def test_stacks_are_written_at_a_signal_that_needs_no_python(host: Host) -> None:
+    host.serve()
+    assert faulthandler.unregister(process.REPORT_SIGNAL)
+
+
 def test_a_crash_in_native_code_says_where(host: Host) -> None:
     was_enabled = faulthandler.is_enabled()
     faulthandler.disable()

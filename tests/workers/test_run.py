@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,7 +106,10 @@ def test_the_process_is_in_the_file_for_it_while_it_serves(served: Served, tmp_p
     assert not pid.exists()
 
 
-def test_the_file_goes_when_the_process_is_to_end_without_returning(served: Served, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_file_goes_when_the_process_is_to_end_without_returning(
+    served: Served, tmp_path: Path, workers: int
+) -> None:
     pid = tmp_path / "pid"
     found: list[bool] = []
 
@@ -113,8 +118,30 @@ def test_the_file_goes_when_the_process_is_to_end_without_returning(served: Serv
         found.append(pid.exists())
 
     served.meanwhile = end
-    run(hello, Config.from_options(pid=str(pid)))
+    run(hello, Config.from_options(pid=str(pid), workers=workers))
     assert found == [False]
+
+
+def test_a_signal_that_nobody_else_takes_yet_ends_the_process_without_the_file(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended(BaseException):
+        """Instead of the end of the process of the tests."""
+
+    def end(status: int) -> None:
+        raise Ended(status, pid.exists())
+
+    pid = tmp_path / "pid"
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(logging, "shutdown", lambda: None)
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    served.meanwhile = lambda: signal.raise_signal(signal.SIGTERM)
+    try:
+        with pytest.raises(Ended) as caught:
+            run(hello, Config.from_options(pid=str(pid)))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert caught.value.args == (143, False)
 
 
 def test_the_file_goes_when_the_server_cannot_start(served: Served, tmp_path: Path) -> None:

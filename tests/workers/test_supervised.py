@@ -98,9 +98,10 @@ def test_more_and_fewer_of_them_is_a_matter_for_their_process_and_for_the_next_o
             *["1 worker thread is wanted now"] * 3,
         ]
         stage.supervisor.more()
+        stage.supervisor.more()
         stage.supervisor.reload()
         stage.supervisor.step()
-        assert [each.spec.config.workers for each in stage.processes] == [2, 2]
+        assert [each.spec.config.workers for each in stage.processes] == [2, 3]
         stage.supervisor.more()
         assert [each.commands[-1] for each in stage.processes] == ["want", "want"]
         stage.stop()

@@ -73,7 +73,7 @@ def test_a_time_that_is_shorter_stays(stage: Stage, monkeypatch: pytest.MonkeyPa
     [
         (["a.py"], "a.py changed: starting again"),
         (["a.py", "b.py", "c.py"], "a.py, b.py, c.py changed: starting again"),
-        (["a.py", "b.py", "c.py", "d.py", "e.py"], "a.py, b.py, c.py and 2 more changed: starting again"),
+        (["a.py", "b.py", "c.py", "d.py"], "a.py, b.py, c.py and 1 more changed: starting again"),
     ],
 )
 def test_a_change_of_the_code_has_it_start_again(
@@ -94,6 +94,12 @@ def test_a_change_of_the_code_has_it_start_again(
 
     stage.run(script=script, workers=1, reload=True, reload_delay=2, reload_dir=["tests"], app_dir="docs")
     assert (watch["directories"], watch["delay"]) == (("tests",), 2)
+
+
+def test_what_is_looked_at_is_what_the_options_say(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = watched(stage, monkeypatch)
+    stage.run(workers=1, reload=True, reload_include=["*.html"], reload_exclude=["old*"], app_dir="docs")
+    assert watch == {"directories": ("docs",), "include": ("*.html",), "exclude": ("old*",), "delay": 0.25}
 
 
 def watched(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:

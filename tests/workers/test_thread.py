@@ -29,6 +29,9 @@ from .fakes import hear, loggers_kept
 
 Start = Callable[..., ThreadWorker]
 
+# 20,000 messages; no pair of sockets holds so much.
+MORE_THAN_FITS = 20_000
+
 
 @pytest.fixture
 def start_worker() -> Iterator[Start]:
@@ -187,6 +190,23 @@ def test_one_that_has_ended_is_told_in_vain(start_worker: Start) -> None:
     worker.tell("want", number=1)
     worker.tell("stop", force=True, patient=False)
     assert worker.exit_status() == 0
+
+
+def test_one_that_does_not_listen_holds_nobody_up(start_worker: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.Remote, "begin", lambda self, name: None)
+    goes = threading.Event()
+    monkeypatch.setattr(module, "run_worker", lambda *arguments, **options: goes.wait(20))
+    worker = start_worker()
+
+    def tell() -> None:
+        for _ in range(MORE_THAN_FITS):
+            worker.tell("forget", place=1)
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    thread.join(20)
+    goes.set()
+    assert not thread.is_alive()
 
 
 # What it logs

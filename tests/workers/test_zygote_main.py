@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -133,9 +135,12 @@ def test_the_end_of_a_long_traceback_is_said(outside: Outside, monkeypatch: pyte
 
 
 def test_folders_alone_need_no_loading(outside: Outside) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS_HELD_BACK)  # as a process is started
     outside.stop()
-    assert outside.run(WorkerSpec(None, Config.from_options(static=["."]))) is None
+    assert outside.run(WorkerSpec(None, Config.from_options(static=["."], log_level="debug"))) is None
     assert [said["kind"] for said in outside.heard()] == ["loaded"]
+    assert logging.getLogger("miniasgi.server").level == logging.DEBUG
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & SIGNALS_HELD_BACK
 
 
 def test_threads_of_the_application_which_are_not_forked_are_named(
@@ -256,7 +261,8 @@ def test_a_process_of_the_applications_is_buried_without_a_word(outside: Outside
     def supervise() -> None:
         try:
             hear(outside.channel, "loaded")
-            exits(5)()
+            with suppress(ChildProcessError):  # it has been buried already
+                os.waitid(os.P_PID, exits(5)(), os.WEXITED | os.WNOWAIT)
             outside.ask_for(1, token=1)
             found.append(hear(outside.channel, "exited"))
         finally:
