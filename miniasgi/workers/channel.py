@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+from ..errors import StartupError
+
 __all__ = ["Channel", "Closed", "Said"]
 
 #: A message: "kind", and what that kind has to say. "sockets" are those that came with it.
@@ -50,8 +52,11 @@ class Channel:
 
     @classmethod
     def pair(cls) -> tuple[Channel, Channel]:
-        """Two ends of one channel."""
-        left, right = socket.socketpair()
+        """Two ends of one channel. Raises StartupError if there are no descriptors left for them."""
+        try:
+            left, right = socket.socketpair()
+        except OSError as error:
+            raise StartupError(f"no channel for a worker: {error.strerror or error}") from error
         return cls(left), cls(right)
 
     def fileno(self) -> int:

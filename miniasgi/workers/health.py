@@ -51,6 +51,8 @@ def check_health(member: Member, config: Config, now: float) -> None:
         )
         give_up(member, now + 0.5)
     elif member.steps:
+        # A signal alone does not say that there is no time left: a service manager sends it to all processes at once.
+        member.handle.tell("stop", force=True, patient=False)
         number = member.steps.pop(0)
         name = signal.Signals(number).name
         if member.handle.signal(number):

@@ -72,6 +72,10 @@ def serve(spec: WorkerSpec, channel: Channel) -> NoReturn:
     except StartupError as error:
         control.failed(error)
         status = 3
+    except Exception:
+        # Not to the interpreter, which would wait for the application's threads, nobody knows how long.
+        logger.exception("the worker has failed")
+        status = 1
     end_process(status)
 
 

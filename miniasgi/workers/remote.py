@@ -19,7 +19,7 @@ __all__ = ["Remote", "Told"]
 
 logger = logging.getLogger("miniasgi.server")
 
-# 100,000: octets of a traceback that are sent, from its end; a recursion has more.
+# 100,000: characters of a traceback that are sent, from its end, or of a report; a recursion has more.
 _MOST_DETAILS = 100_000
 
 
@@ -149,4 +149,5 @@ class Remote:
         elif kind == "want":
             worker.want(said["number"])
         elif kind == "report":
-            self._channel.send("report", text=worker.report(all_threads=not self._is_thread))
+            text = worker.report(all_threads=not self._is_thread)
+            self._channel.send("report", text=text[:_MOST_DETAILS])

@@ -32,7 +32,12 @@ class ThreadWorker:
         self.channel, self._theirs = Channel.pair()
         self._status: int | None = None
         self._thread = threading.Thread(target=self._run, name=f"miniasgi {spec.name}", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self.channel.close()
+            self._theirs.close()
+            raise StartupError(f"cannot start a worker thread: {error}") from error
         self.name = f"thread {self._thread.native_id}"
 
     def _run(self) -> None:

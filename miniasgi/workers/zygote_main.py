@@ -120,7 +120,14 @@ class _Zygote:
         sys.stderr.flush()
         # Held back until the child has said what it does with them.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS_HELD_BACK)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS_HELD_BACK)
+            theirs.close()
+            logger.error("no worker can be forked: %s", error.strerror)
+            self._channel.send("exited", token=said["token"], status=1)
+            return None
         if pid:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS_HELD_BACK)
             theirs.close()

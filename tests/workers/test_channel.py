@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from miniasgi.errors import StartupError
 from miniasgi.workers import channel as module
 from miniasgi.workers.channel import Channel, Closed, Said
 from tests.support import descriptors
@@ -352,3 +353,12 @@ def test_closing_twice_is_once(pair: Pair) -> None:
     one, _ = pair
     one.close()
     one.close()
+
+
+def test_without_descriptors_there_is_no_channel_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("socket.socketpair", fail)
+    with pytest.raises(StartupError, match="no channel for a worker: Too many open files"):
+        Channel.pair()

@@ -74,6 +74,8 @@ def test_one_that_does_not_report_has_its_stacks_written_and_is_ended(
         assert handle.signals == expected[:count]
         assert member.state is State.LEAVING
         assert member.place.current is None
+        # What a signal asks for may still be gentle: a service manager sends it to all processes at once.
+        assert handle.told[-1] == ("stop", {"force": True, "patient": False})
     check_health(member, CONFIG, 1000.0)
     assert (handle.signals, member.deadline, member.stuck) == (expected, None, False)
     assert "does not even say where it hangs" in caplog.messages[1]

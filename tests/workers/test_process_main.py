@@ -303,3 +303,15 @@ def test_the_supervisor_is_listened_to_while_it_serves(host: Host) -> None:
             each.close()
 
     assert host.serve(serving) == 0
+
+
+def test_whatever_else_ends_the_loop_is_logged_and_ends_the_process(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    def serving(spec: WorkerSpec, control: Remote) -> None:
+        raise ValueError("out of luck")
+
+    host.serving = serving
+    assert host.main() == 1
+    assert "the worker has failed" in caplog.messages
+    assert "ValueError: out of luck" in caplog.text

@@ -230,3 +230,16 @@ def test_its_lines_have_its_name(start_worker: Start, monkeypatch: pytest.Monkey
         logger.removeHandler(handler)
     lines = handler.stream.getvalue().splitlines()
     assert [line.split(" ", 2)[2] for line in lines] == ["error worker 2: hello", "error from outside"]
+
+
+def test_a_thread_that_cannot_be_started_leaves_nothing_open(
+    start_worker: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = descriptors()
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(StartupError, match="cannot start a worker thread: can't start new thread"):
+        start_worker()
+    assert descriptors() == before

@@ -320,3 +320,22 @@ def test_signals_that_are_for_the_supervisor_do_not_end_it(outside: Outside, for
     thread.join()
     assert got == []
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & SIGNALS_HELD_BACK
+
+
+def test_a_worker_that_cannot_be_forked_has_ended_and_the_zygote_goes_on(
+    outside: Outside, forks: list[Callable[[], int]], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> int:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    ours = outside.ask_for(1, token=5)
+    outside.stop()
+    forks.append(fail)
+    assert outside.run() is None
+    assert [(said["kind"], said.get("token"), said.get("status")) for said in outside.heard()] == [
+        ("loaded", None, None),
+        ("exited", 5, 1),
+    ]
+    assert "no worker can be forked: Resource temporarily unavailable" in caplog.messages
+    with pytest.raises(Closed):
+        ours.receive()
