@@ -114,7 +114,6 @@ class Place:
         next: the one that is to take its place.
         failures: how often in a row a member has died young.
         not_before: the clock's time before which no other is started.
-        opened: whether its sockets have ever been listened to, so that connections may wait there.
     """
 
     number: int
@@ -123,4 +122,3 @@ class Place:
     next: Member | None = None
     failures: int = 0
     not_before: float = 0.0
-    opened: bool = False

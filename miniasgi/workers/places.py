@@ -34,7 +34,8 @@ class Places:
         if self.own_sockets and not spreads_connections():
             raise StartupError("--reuse-port: this system does not spread connections over several sockets")
         self._sockets: dict[int, list[socket.socket]] = {}
-        self._listening: set[int] = set()  # the keys of those that clients may connect to
+        #: What those are called that clients may have connected to.
+        self.opened: set[int] = set()
         port = config.port
         if config.reuse_port is None or not self.own_sockets:
             # Without SO_REUSEPORT at first, which fails where another server, of ours or not, listens already.
@@ -64,11 +65,11 @@ class Places:
         found = self._sockets.get(key)
         if found is None:
             found = self._sockets[key] = self._bind_sets(self._port)
-        if key not in self._listening:
+        if key not in self.opened:
             # Not left to the worker: who reads that the server is ready may connect before the worker has got them.
             for each in found:
                 each.listen(self._config.backlog)
-            self._listening.add(key)
+            self.opened.add(key)
         return found
 
     def _bind_sets(self, port: int) -> list[socket.socket]:
@@ -89,4 +90,4 @@ class Places:
             for each in sockets:
                 each.close()
         self._sockets.clear()
-        self._listening.clear()
+        self.opened.clear()

@@ -20,7 +20,6 @@ from .channel import Channel
 from .exits import end_process
 from .process import REPORT_SIGNAL, SIGNALS_HELD_BACK, unpack
 from .remote import Remote
-from .signals import pass_over
 from .spec import WorkerSpec
 from .title import set_title, title
 from .worker import run_worker
@@ -93,8 +92,10 @@ def _take_signals(control: Remote) -> None:
         threading.Thread(target=target, daemon=True).start()
 
     # A terminal sends these to every process of the group; the supervisor gets them too, and says what is to be done.
+    # Ignored, and not handed to a function that does nothing: faulthandler's small stack for signals, which Python's
+    # handlers run on, overflows into the heap when five of them interrupt each other (3.11 to 3.13).
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTIN, signal.SIGTTOU):
-        signal.signal(number, pass_over)
+        signal.signal(number, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, handle)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS_HELD_BACK)

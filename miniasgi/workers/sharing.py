@@ -27,6 +27,10 @@ class Sockets(Protocol):
     def key(self, place: int) -> int:
         """What the sockets of *place* are called; the same for places that share them."""
 
+    @property
+    def opened(self) -> set[int]:
+        """What those are called that clients may have connected to."""
+
     def sockets(self, key: int) -> Sequence[socket.socket]:
         """Those that are called *key*. Raises StartupError if they cannot be bound."""
 
@@ -36,7 +40,6 @@ class Sockets(Protocol):
 
 def share_sockets(places: Iterable[Place], sockets: Sockets, now: float) -> None:
     """Tell those that serve which sockets are theirs as things stand."""
-    places = list(places)
     awake = [
         place.current
         for place in places
@@ -45,7 +48,7 @@ def share_sockets(places: Iterable[Place], sockets: Sockets, now: float) -> None
         and now - place.current.heard_at < ATTENTIVE_SECONDS
     ]
     attended = {sockets.key(member.place.number) for member in awake}
-    orphaned = {sockets.key(place.number) for place in places if place.opened} - attended
+    orphaned = sockets.opened - attended
     for member in awake:
         own = sockets.key(member.place.number)
         for key in sorted(member.listens - orphaned - {own}):
@@ -55,13 +58,12 @@ def share_sockets(places: Iterable[Place], sockets: Sockets, now: float) -> None
             tell_listen(member, sockets, key)
 
 
-def tell_listen(member: Member, sockets: Sockets, key: int) -> bool:
-    """Have *member* accept from the sockets called *key*; False if there are none and cannot be."""
+def tell_listen(member: Member, sockets: Sockets, key: int) -> None:
+    """Have *member* accept from the sockets called *key*, or say why there are none."""
     try:
         found = sockets.sockets(key)
     except StartupError as error:
         logger.error("%s has no socket of its own: %s", member.name, error)
-        return False
+        return
     member.listens.add(key)
     member.handle.tell("listen", found, place=key)
-    return True

@@ -14,7 +14,7 @@ from typing import Any
 
 from .exits import end_process
 
-__all__ = ["ENDING", "GENTLE", "bridge_signals", "give_back", "ignore_gentle", "pass_over"]
+__all__ = ["ENDING", "GENTLE", "bridge_signals", "give_back", "ignore_gentle"]
 
 #: Those that end a server.
 ENDING = ("SIGINT", "SIGTERM", "SIGQUIT")
@@ -39,13 +39,13 @@ def bridge_signals(last: Callable[[], object]) -> Iterator[None]:
             # AttributeError: not a POSIX system. ValueError: not in the main thread.
             with suppress(AttributeError, ValueError):
                 number = getattr(signal, name)
-                before[number] = signal.signal(number, end if name in ENDING else pass_over)
+                before[number] = signal.signal(number, end if name in ENDING else _pass_over)
         yield
     finally:
         give_back(before)
 
 
-def pass_over(number: int, frame: FrameType | None) -> None:
+def _pass_over(number: int, frame: FrameType | None) -> None:
     """Do nothing at a signal; unlike an ignored one, it is not ignored by programs that this process starts."""
 
 

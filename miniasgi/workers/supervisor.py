@@ -293,7 +293,7 @@ class Supervisor:
         place = member.place
         before, place.current, place.next = place.current, member, None
         member.state = State.SERVING
-        place.opened = tell_listen(member, self._sockets, self._sockets.key(place.number)) or place.opened
+        tell_listen(member, self._sockets, self._sockets.key(place.number))
         if before is not None:
             self._let_go(before, patient=True)
 
@@ -333,7 +333,7 @@ class Supervisor:
 
     def _forget_empty_places(self) -> None:
         for place in list(self._places.values()):
-            if place.number > self.wanted and place.current is None and place.next is None and not place.opened:
+            if place.number > self.wanted and place.current is None and place.next is None:
                 del self._places[place.number]
 
     def _times(self, now: float) -> Iterator[float]:

@@ -42,6 +42,11 @@ class GivenSockets:
         """What the sockets of *place* are called."""
         return (place - 1) % len(self._sets) + 1 if len(self._sets) > 1 else 0
 
+    @property
+    def opened(self) -> set[int]:
+        """What those are called that clients may have connected to: all, if fewer threads are wanted by now."""
+        return set(range(1, len(self._sets) + 1)) if len(self._sets) > 1 else {0} if self._sets else set()
+
     def sockets(self, key: int) -> Sequence[socket.socket]:
         """Those that are called *key*."""
         return self._sets[key - 1 if key else 0] if self._sets else ()

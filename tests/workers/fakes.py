@@ -94,6 +94,10 @@ class FakeSockets:
     def key(self, place: int) -> int:
         return 0 if self.shared else place
 
+    @property
+    def opened(self) -> set[int]:
+        return self.given
+
     def sockets(self, key: int) -> Sequence[Any]:
         assert not self.closed, "the address has been given back"
         if key in self.refused:

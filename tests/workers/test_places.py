@@ -169,3 +169,12 @@ def test_closing_gives_the_address_back(opened: list[Places]) -> None:
     places.close()
     assert all(each.fileno() == -1 for each in sockets)
     assert port_of(make(opened, port=port).sockets(1)[0]) == port
+
+
+def test_what_has_been_asked_for_is_where_clients_may_be(opened: list[Places]) -> None:
+    places = make(opened, reuse_port=True)
+    assert places.opened == set()
+    places.sockets(2)
+    assert places.opened == {2}
+    places.close()
+    assert places.opened == set()

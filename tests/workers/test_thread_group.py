@@ -48,6 +48,7 @@ def test_each_thread_has_a_set_of_sockets_as_far_as_there_are_so_many() -> None:
     given.give(sockets)
     assert [given.key(place) for place in (1, 2, 3, 4, 5, 7)] == [1, 2, 3, 1, 2, 1]
     assert [list(given.sockets(key)) for key in (1, 2, 3)] == [[each] for each in sockets]
+    assert given.opened == {1, 2, 3}
     given.close()
 
 
@@ -66,7 +67,9 @@ def test_one_set_is_shared_by_all_threads() -> None:
     given.give(sockets)
     assert [given.key(place) for place in (1, 2, 3)] == [0, 0, 0]
     assert list(given.sockets(0)) == sockets
+    assert given.opened == {0}
     given.close()
+    assert given.opened == set()
 
 
 def test_before_there_are_any_there_are_none() -> None:

@@ -176,7 +176,7 @@ def test_signals_that_a_terminal_sends_to_all_are_ignored_by_workers() -> None:
         for pid in workers:
             for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTIN, signal.SIGTTOU):
                 os.kill(pid, number)
-        assert server.wait_for_workers(2) == workers
+        assert server.wait_for_workers(2) == workers, server.errors
         assert len(server.errors) == 1
 
 
