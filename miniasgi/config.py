@@ -121,6 +121,20 @@ class Config:
         group="Implementation",
         help="HTTP/1.1 parser: auto is the fastest one installed, module:factory makes your own. All mean the same.")
 
+    ws: str = option("auto", choice("auto", "websockets", "none", reference="module:factory"), group="WebSockets",
+        help="What speaks the WebSocket protocol: auto is the package websockets if it is installed, none takes every "
+             "request for an ordinary one, module:factory makes a codec of your own.")
+    ws_max_size: int = option(16 * MIB, size(), group="WebSockets",
+        help="Octets of a message, after it has been inflated; a client that sends more is closed with 1009.")
+    ws_max_queue: int = option(32, whole(1), group="WebSockets",
+        help="Messages that may wait for the application before the client is made to wait.")
+    ws_ping_interval: float = option(20.0, duration(zero=True), group="WebSockets",
+        help="Silence after which a client is pinged; 0 never pings.")
+    ws_ping_timeout: float = option(20.0, duration(zero=True), group="WebSockets",
+        help="For a client to give a sign of life after a ping, or it is closed with 1011; 0 waits for ever.")
+    ws_per_message_deflate: bool = option(True, SWITCH, group="WebSockets",
+        help="Compress messages to and from clients that can (RFC 7692).")
+
     server_header: bool = option(True, SWITCH, group="Response fields",
         help="Send a Server field where the application sends none.")
     date_header: bool = option(True, SWITCH, group="Response fields",

@@ -27,6 +27,7 @@ from miniasgi.server.connection import HttpConnection
 from miniasgi.server.ending import TRANSITIONS, EndingHalf, State
 from miniasgi.server.loops import loop_factory
 from miniasgi.server.service import Service
+from miniasgi.websocket.codec import load as load_codec
 from miniasgi.testing import FakeTransport
 from miniasgi.types import App
 
@@ -104,7 +105,7 @@ class Wire:
         self.loop = loop
         self.clock = Clock()
         options = {"date_header": False, "server_header": False, **options}
-        self.service = service or Service(app, Config(**options), loop, load("handwritten"), clock=self.clock)
+        self.service = service or Service(app, Config(**options), loop, load("handwritten"), clock=self.clock, codec=load_codec("auto"))
         self.transport = FakeTransport()
         self.service.opened += 1
         self.connection = WatchedConnection(self.service)

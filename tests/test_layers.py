@@ -36,12 +36,14 @@ MAY_IMPORT = {
     "http1": {"errors", "types"},
     "observe": set(),
     "static": {"types", "dates", "hashed_names", "page_cache"},
+    "websocket": {"http1", "errors", "types"},
     "asgi": {"http1", "errors", "types"},
     # Where the server meets its own application for files: neither knows the other.
     "application": {"config", "importer", "static", "errors", "types"},
     "server": {
         "asgi",
         "http1",
+        "websocket",
         "observe",
         "application",
         "config",
@@ -72,6 +74,7 @@ OPTIONAL = {
     "uvloop": "server/loops.py",
     "setproctitle": "workers/title.py",
     "watchfiles": "workers/source_watch.py",
+    "websockets": "websocket/library.py",
 }
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 

@@ -11,7 +11,7 @@ from typing import Any
 from ..http1.head import RequestHead
 from ..types import Scope
 
-__all__ = ["Origin", "http_scope"]
+__all__ = ["Origin", "http_scope", "websocket_scope"]
 
 
 class Origin:
@@ -75,4 +75,28 @@ def http_scope(head: RequestHead, origin: Origin) -> Scope:
         "server": origin.server,
         "state": origin.state.copy(),
         "extensions": extensions,
+    }
+
+
+def websocket_scope(head: RequestHead, origin: Origin, subprotocols: list[str]) -> Scope:
+    """The scope of one WebSocket (ASGI WebSocket 2.5, "WebSocket Connection Scope")."""
+    line = head.line
+    return {
+        "type": "websocket",
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "http_version": line.version,
+        "scheme": "wss" if origin.scheme == "https" else "ws",
+        "path": line.path,
+        "raw_path": line.raw_path,
+        "query_string": line.query,
+        "root_path": origin.root_path,
+        "headers": head.fields.copy(),
+        "client": origin.client,
+        "server": origin.server,
+        "subprotocols": subprotocols.copy(),
+        "state": origin.state.copy(),
+        "extensions": {
+            "websocket.http.response": {},
+            "miniasgi.draining": {"event": origin.draining},
+        },
     }

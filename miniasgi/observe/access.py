@@ -31,13 +31,21 @@ class AccessLog:
         self.flush()
         self._stamp = time.strftime("%Y-%m-%d %H:%M:%S")
 
-    def add(self, client: tuple[str, int] | None, request: str, status: int, octets: int, seconds: float) -> None:
-        """Add a line: when, from where, what, status, octets of content, and how long it took.
+    def add(
+        self,
+        client: tuple[str, int] | None,
+        request: str,
+        status: int,
+        octets: int,
+        seconds: float,
+        more: str = "",
+    ) -> None:
+        """Add a line: when, from where, what, status, octets of content, how long it took, and what *more* there is.
 
         *request* is the request line in quotes, with nothing in it that could end a line or a quote.
         """
         host, port = client or ("-", 0)
-        self._lines.append(f"{self._stamp} {host}:{port} {request} {status} {octets} {seconds * 1000:.1f}ms")
+        self._lines.append(f"{self._stamp} {host}:{port} {request} {status} {octets} {seconds * 1000:.1f}ms{more}")
         if len(self._lines) >= _BATCH:
             self.flush()
 

@@ -12,10 +12,13 @@ from math import inf
 from ..asgi.body import HIGH_WATER
 from ..asgi.exchange import Exchange
 from ..asgi.scope import Origin, http_scope
+from ..asgi.websocket import WebSocketExchange
 from ..errors import ContentTooLarge, Overloaded, RequestError
 from ..http1.head import CHUNKED, RequestHead
-from .ending import BUSY, CLOSED, CLOSING, DRAINING, HEAD, IDLE, EndingHalf
+from ..types import App
+from .ending import BUSY, CLOSED, CLOSING, DRAINING, HEAD, IDLE
 from .service import TICK_SECONDS, Service
+from .upgrading import UpgradingHalf
 
 __all__ = ["HttpConnection"]
 
@@ -27,10 +30,10 @@ _TURN = 16
 _WINDOW = 16 * 1024
 
 
-class HttpConnection(EndingHalf):
+class HttpConnection(UpgradingHalf):
     """One client's connection; the sink of its parser and the ResponseWriter of its exchanges."""
 
-    __slots__ = ("_content_octets", "_ended_by_client", "_fault", "_parser", "_pumping", "_rested")
+    __slots__ = ("_content_octets", "_fault", "_parser", "_pumping", "_rested")
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
@@ -41,8 +44,6 @@ class HttpConnection(EndingHalf):
         self._content_octets = 0
         # Whether _pump is at work, which goes on by itself when a response completes inside it.
         self._pumping = False
-        # Whether the client has closed its side; it may still be reading.
-        self._ended_by_client = False
         # The read deadline of the idle time in which rest() was last called.
         self._rested = self.read_deadline
 
@@ -204,7 +205,8 @@ class HttpConnection(EndingHalf):
     # The parser calls these
 
     def on_request(self, head: RequestHead) -> None:
-        exchange = self._exchange = self._fresh = Exchange(self, head)
+        kind = WebSocketExchange if head.section.upgrade and self.offers_websocket(head) else Exchange
+        exchange = self._exchange = self._fresh = kind(self, head)
         length = head.section.length
         if length:
             self._unread = length
@@ -248,14 +250,23 @@ class HttpConnection(EndingHalf):
             self._received_some()
         service.requests += 1
         service.starting = exchange
-        # Asked here, and not only there, because for most applications there is nothing to ask.
-        answer = None if service.immediate is None else service.immediate_answer(exchange.head)
-        if answer is not None and answer.file is None:
-            self.respond_at_once(exchange, answer)
-            service.starting = None
-            return
-        app = service.app if answer is None else answer
-        task = service.spawn(exchange.run(app, http_scope(exchange.head, self._origin)))
+        app: App = service.app
+        if isinstance(exchange, WebSocketExchange):
+            scope = self.scope_for(exchange)
+            if scope is None:
+                service.starting = None
+                return
+        else:
+            # Asked here, and not only there, because for most applications there is nothing to ask.
+            answer = None if service.immediate is None else service.immediate_answer(exchange.head)
+            if answer is not None:
+                if answer.file is None:
+                    self.respond_at_once(exchange, answer)
+                    service.starting = None
+                    return
+                app = answer
+            scope = http_scope(exchange.head, self._origin)
+        task = service.spawn(exchange.run(app, scope))
         if not exchange.done:
             # Tasks are held weakly by asyncio; and whoever stops the server has to find this one.
             exchange.task = task

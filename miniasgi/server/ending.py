@@ -34,23 +34,25 @@ class State(IntEnum):
 
     IDLE = 0  # no octet of a request: the first one (HEAD, BUSY); idle deadline or stop (CLOSING)
     HEAD = 1  # an incomplete head: its end (BUSY); head deadline, bad octets (CLOSING)
-    BUSY = 2  # a request runs: its response is complete (IDLE, DRAINING, CLOSING)
+    BUSY = 2  # a request runs: its response is complete (IDLE, DRAINING, CLOSING), or is a handshake's (UPGRADED)
     DRAINING = 3  # answered, but content still comes: its end (IDLE); bad octets, too slow (CLOSING)
     CLOSING = 4  # nothing more is answered: the transport is closed (CLOSED)
     CLOSED = 5  # the transport is gone
+    UPGRADED = 6  # the transport belongs to a WebSocketConnection
 
 
 #: Which state may follow which; the tests hold the code against it.
 TRANSITIONS: dict[State, tuple[State, ...]] = {
     State.IDLE: (State.HEAD, State.BUSY, State.CLOSING, State.CLOSED),
     State.HEAD: (State.BUSY, State.CLOSING, State.CLOSED),
-    State.BUSY: (State.IDLE, State.DRAINING, State.CLOSING, State.CLOSED),
+    State.BUSY: (State.IDLE, State.DRAINING, State.CLOSING, State.CLOSED, State.UPGRADED),
     State.DRAINING: (State.IDLE, State.CLOSING, State.CLOSED),
     State.CLOSING: (State.CLOSED,),
     State.CLOSED: (),
+    State.UPGRADED: (),
 }
 
-IDLE, HEAD, BUSY, DRAINING, CLOSING, CLOSED = State
+IDLE, HEAD, BUSY, DRAINING, CLOSING, CLOSED, UPGRADED = State
 
 
 class EndingHalf(WritingHalf):

@@ -26,6 +26,7 @@ from .binding import bind
 from .connection import HttpConnection
 from .listeners import Listener, descriptors_to_spare
 from .service import TICK_SECONDS, RunningRequest, Service
+from .websocket import codec_factory
 
 __all__ = ["Server", "parser_factory"]
 
@@ -158,7 +159,9 @@ class Server:
             enabled = config.access_log and access_logger.isEnabledFor(logging.INFO)
             access = AccessLog(access_logger) if enabled else None
             loop = asyncio.get_running_loop()
-            self._service = Service(self._app, config, loop, parser_factory(config.http), access)
+            self._service = Service(
+                self._app, config, loop, parser_factory(config.http), access, codec=codec_factory(config.ws)
+            )
             self._lifespan = Lifespan(self._app, config.lifespan, self._service.draining)
             self._service.state = self._lifespan.state
             await self._lifespan.start_up()

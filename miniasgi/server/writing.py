@@ -26,6 +26,7 @@ from ..http1.response import (
     status_line,
     without_length,
 )
+from .flow import Flow
 from .sendfile import send_file, unacknowledged
 from .service import ReadyAnswer, Service
 
@@ -37,37 +38,24 @@ _JOIN_OCTETS = 64 * 1024
 _COPY_OCTETS = 4 * 1024
 
 
-class WritingHalf(asyncio.Protocol):
+class WritingHalf(Flow):
     """What an exchange writes to; HttpConnection is the rest of it."""
 
     __slots__ = (
         "_body",
-        "_drained",
-        "_mark",
         "_pending",
         "_pending_octets",
         "_socket_wait",
         "closing_announced",
         "corked",
-        "loop",
         "more_to_come",
         "persists",
-        "service",
-        "transport",
-        "write_deadline",
-        "write_paused",
     )
 
-    transport: asyncio.Transport  # set by connection_made
     _body: BodyWriter  # how the running response is framed; set by start_response
 
     def __init__(self, service: Service) -> None:
-        self.service = service
-        self.loop = service.loop
-        #: Whether the transport holds more than it likes to; set by pause_writing and resume_writing.
-        self.write_paused = False
-        #: When a client that takes nothing has had its time; checked by the sweep.
-        self.write_deadline = inf
+        super().__init__(service)
         #: Whether the running response says that the connection closes after it.
         self.closing_announced = False
         #: Whether it is certain that the connection may take another request; else may_reuse() decides.
@@ -79,11 +67,6 @@ class WritingHalf(asyncio.Protocol):
         self.corked = False
         #: Whether other requests wait that have come with this one, whose responses may be joined with its own.
         self.more_to_come = False
-        # Octets in the transport's buffer, or for a file in the kernel's, when the deadline was set: fewer later are
-        # progress.
-        self._mark = 0
-        # Resolved by resume_writing and by the end of the connection; shared by all who wait.
-        self._drained: asyncio.Future[None] | None = None
         # What a file that is being sent waits on; resolved by the end of the connection.
         self._socket_wait: asyncio.Future[None] | None = None
 
@@ -221,33 +204,6 @@ class WritingHalf(asyncio.Protocol):
         """Tell the client to send its content (RFC 9110 §10.1.1)."""
         self.write(CONTINUE)
 
-    async def drain(self) -> None:
-        """Wait until the client has taken enough, or the connection is lost."""
-        while self.write_paused:
-            drained = self._drained
-            if drained is None:
-                drained = self._drained = self.loop.create_future()
-            # Shielded: it is shared, and a cancelled sender must not cancel the others' wait.
-            await asyncio.shield(drained)
-
-    def pause_writing(self) -> None:
-        self.write_paused = True
-        self.expect_reading()
-
-    def expect_reading(self) -> None:
-        """Give the client its time to take some of what the transport holds."""
-        self._mark = self.transport.get_write_buffer_size()
-        self.write_deadline = self.service.now + self.service.config.timeout_write
-
-    def resume_writing(self) -> None:
-        self.write_paused = False
-        self.write_deadline = inf
-        drained = self._drained
-        if drained is not None:
-            self._drained = None
-            if not drained.done():
-                drained.set_result(None)
-
     def await_socket(self) -> asyncio.Future[None]:
         if self._socket_wait is not None:
             raise ApplicationError("a file sent, expected none while another is being sent")
@@ -270,12 +226,6 @@ class WritingHalf(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def check_write_progress(self) -> bool:
-        """Whether a client whose write deadline has passed has taken anything since; sets the next deadline."""
-        transport = self.transport
+    def unsent(self) -> int:
         # A socket takes no more of a file before a third of its buffer is free, for which a client may need minutes.
-        size = transport.get_write_buffer_size() if self._socket_wait is None else unacknowledged(transport)
-        progress = size < self._mark
-        self._mark = size
-        self.write_deadline = self.service.now + self.service.config.timeout_write
-        return progress
+        return super().unsent() if self._socket_wait is None else unacknowledged(self.transport)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from . import chart, machine, report, workers
+from . import chart, machine, report, websocket_memory, workers
 from .comparison import Comparison
 from .idle import first_answer, idle_memory, median_or_none
 from .load import has_wrk
@@ -20,12 +20,15 @@ from .process import CLIENT_CORE, SERVER_CORE, raise_descriptor_limit
 from .server import ServerSpec
 from .servers import always_measured, choose
 from .targets import targets_text
+from .websocket_workloads import MEMORY_NAME as WEBSOCKET_MEMORY
 from .workload import Family, Workload
 from .workloads import HELLO, WORKLOADS
 
 MEMORY, STARTUP, CONNECTIONS = "memory", "startup", "connections"
-OTHER_MEASUREMENTS = (MEMORY, STARTUP, CONNECTIONS, *workers.MEASUREMENTS)
+OTHER_MEASUREMENTS = (MEMORY, STARTUP, CONNECTIONS, *workers.MEASUREMENTS, WEBSOCKET_MEMORY)
 CONNECTION_COUNTS = (1, 10, 100, 1000)
+# Families whose workloads are all asked of the same application.
+ONE_APPLICATION = (Family.STATIC, Family.WEBSOCKET)
 
 
 def main() -> int:
@@ -54,6 +57,8 @@ def main() -> int:
         if STARTUP in wanted:
             results[STARTUP] = _measure_startup(bench, 1 if options.short else 7)
     results |= workers.measure(bench, wanted)
+    if WEBSOCKET_MEMORY in wanted and bench.specs_of(Family.WEBSOCKET):
+        results[WEBSOCKET_MEMORY] = websocket_memory.measure(bench, limit - 500)
     if not options.short:
         print(f"\n{targets_text(results)}")
     return _finish(bench, results, options)
@@ -64,7 +69,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
         description="Measures ASGI servers side by side: CPU per request, speed, memory, time to start.",
-        epilog="The floor, nginx for files, and one worker, are measured always. Names: globs, separated by commas.",
+        epilog="The floor, nginx for files, one worker, and uvicorn for WebSockets, are measured always. Names: globs, separated by commas.",
     )
     parser.add_argument("--servers", help="which servers (all; with --short only miniasgi)")
     parser.add_argument("--workloads", default="*", help=f"which of {', '.join(names)} (all)")
@@ -130,14 +135,14 @@ def _compare(bench: Bench, wanted: set[str]) -> list[Comparison]:
 
 
 def _groups(bench: Bench, wanted: set[str]) -> list[list[Workload]]:
-    """The workloads that are measured with the same processes: each by itself, but in a short run all with files."""
+    """The workloads that are measured with the same processes: each by itself, but in a short run families with one application."""
     groups: list[list[Workload]] = []
     for workload in WORKLOADS:
         if workload.name not in wanted or not bench.specs_of(workload.family):
             continue
         if workload.is_missing():
             print(f"\nskipped: {workload.name}, which needs {workload.requires}")
-        elif bench.plan.is_short and groups and groups[-1][0].family == workload.family == Family.STATIC:
+        elif bench.plan.is_short and groups and groups[-1][0].family == workload.family in ONE_APPLICATION:
             groups[-1].append(workload)
         else:
             groups.append([workload])

@@ -28,7 +28,7 @@ class LoadResult:
 
     requests: int
     seconds: float
-    octets: int  # of answers, heads included
+    octets: int | None  # of answers, heads included; None if each was looked at
     p99_seconds: float | None
 
 
@@ -52,7 +52,7 @@ def run_wrk(port: int, script: Script, seconds: float) -> LoadResult:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=_pin_to_client_core if script.is_pinned else None,
+        preexec_fn=pin_to_client_core if script.is_pinned else None,
     )
     try:
         try:
@@ -68,7 +68,8 @@ def run_wrk(port: int, script: Script, seconds: float) -> LoadResult:
     return parse_wrk(output)
 
 
-def _pin_to_client_core() -> None:
+def pin_to_client_core() -> None:
+    """Keep the current process on the load's core."""
     os.sched_setaffinity(0, {CLIENT_CORE})
 
 

@@ -12,7 +12,7 @@ from .server import find_program
 
 PACKAGES = (
     *("miniasgi", "uvicorn", "granian", "gunicorn", "hypercorn"),
-    *("uvloop", "httptools", "h11", "starlette", "fastapi", "servestatic"),
+    *("uvloop", "httptools", "h11", "starlette", "fastapi", "servestatic", "websockets", "wsproto"),
 )
 
 

@@ -4,10 +4,11 @@ Interleaving is what makes ratios trustworthy on a machine that has other work: 
 server's run disturbs its neighbours' runs of the same round.
 """
 
+import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,7 @@ from .process import LOG_FLUSH_SECONDS, ServerProcess, running
 from .script import Script, prepare
 from .server import ServerSpec
 from .servers import FLOOR
+from .websocket_process import WebSocketLoad
 from .workload import Family, Workload
 
 # A server that does nothing may use this much of a core before it is told.
@@ -113,7 +115,8 @@ class Bench:
     def _warm_up(self, server: ServerProcess, workload: Workload, scripts: Scripts) -> None:
         if not self.plan.is_short and (script := scripts.get(server.spec.name)):
             try:
-                _load(server, script, workload.warm_up_seconds, self.plan.use_wrk)
+                with _loaded(server, script, workload.warm_up_seconds, self.plan.use_wrk) as load:
+                    load()
             except (LoadFailed, WrongAnswer, OSError) as error:
                 self.failures.append(f"{workload.name}, {server.spec.name}, warming up: {error}")
         if workload.access_log:
@@ -137,11 +140,12 @@ class Bench:
 
     def _run(self, server: ServerProcess, servers: list[ServerProcess], workload: Workload, script: Script) -> Run:
         answer_octets = probe(server.port, script.exchanges[0])
-        trees = process_trees([each.pid for each in servers])
-        before = {pid: read_cpu(tree) for pid, tree in trees.items()}
-        load = _load(server, script, self.plan.seconds_of(workload), self.plan.uses_wrk_for(workload))
-        time.sleep(SETTLE_SECONDS)
-        after = {pid: read_cpu(tree) for pid, tree in process_trees([each.pid for each in servers]).items()}
+        pids = [each.pid for each in servers]
+        with _loaded(server, script, self.plan.seconds_of(workload), self.plan.uses_wrk_for(workload)) as run:
+            before = {pid: read_cpu(tree) for pid, tree in process_trees(pids).items()}
+            load = run()
+            time.sleep(SETTLE_SECONDS)
+            after = {pid: read_cpu(tree) for pid, tree in process_trees(pids).items()}
         _wait_until_quiet(server)
         if server.pid not in after or server.pid not in before:
             raise ProcessEnded("ended while being measured")
@@ -173,10 +177,16 @@ def _from_another(servers: list[ServerProcess], number: int) -> list[ServerProce
     return servers[first:] + servers[:first]
 
 
-def _load(server: ServerProcess, script: Script, seconds: float, use_wrk: bool) -> LoadResult:
-    if use_wrk:
-        return run_wrk(server.port, script, seconds)
-    return run_builtin(server.port, script, seconds)
+@contextlib.contextmanager
+def _loaded(server: ServerProcess, script: Script, seconds: float, use_wrk: bool) -> Iterator[Callable[[], LoadResult]]:
+    """The load, to be run within the block: sessions of WebSockets are open all that time, others only in the run."""
+    if script.messages:
+        with WebSocketLoad(server.port, script.messages, script.connections, script.is_pinned) as load:
+            yield lambda: load.run(seconds)
+    elif use_wrk:
+        yield lambda: run_wrk(server.port, script, seconds)
+    else:
+        yield lambda: run_builtin(server.port, script, seconds)
 
 
 def _check_octets(load: LoadResult, answer_octets: float, script: Script) -> None:
@@ -185,6 +195,8 @@ def _check_octets(load: LoadResult, answer_octets: float, script: Script) -> Non
     Raises:
         LoadFailed: they were not, beyond what connections were still receiving at the end.
     """
+    if load.octets is None:
+        return
     expected = load.requests * answer_octets
     allowed = 0.02 * expected + script.connections * script.requests_per_write * answer_octets
     if abs(load.octets - expected) > allowed:

@@ -21,7 +21,8 @@ def table(header: Row, rows: Sequence[Row]) -> str:
 def comparison_text(comparison: Comparison) -> str:
     """One workload: a line for each server; the spread is how much the dearest run cost above the cheapest."""
     ratios = (f"× {name}" for name in REFERENCES[comparison.workload.family])
-    header = ("server", "CPU µs/request", *ratios, "requests/s", "p99 ms", "runs", "spread")
+    unit = comparison.workload.unit
+    header = ("server", f"CPU µs/{unit}", *ratios, f"{unit}s/s", "p99 ms", "runs", "spread")
     rows = []
     for server in comparison.servers():
         p99 = comparison.median(server, "p99_seconds")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .exchange import Exchange
 from .probe import Client, WrongAnswer
+from .websocket_messages import Messages
 from .workload import Workload
 
 # Of a workload with thousands of different writes, so many are tried: some from everywhere in it.
@@ -20,6 +21,7 @@ class Script:
     connections: int
     replay: Path  # the exchanges' writes as replay.lua reads them
     is_pinned: bool = True  # the load, to its core
+    messages: Messages | None = None  # said instead, over WebSockets
 
     @property
     def requests_per_write(self) -> int:
@@ -41,7 +43,7 @@ def prepare(port: int, prefix: str, workload: Workload, replay: Path) -> Script:
         for exchange in exchanges[:: -(-len(exchanges) // TRIED_EXCHANGES)]:
             client.check(exchange)
     write_replay(exchanges, replay)
-    return Script(exchanges, workload.connections, replay, workload.is_pinned)
+    return Script(exchanges, workload.connections, replay, workload.is_pinned, workload.messages)
 
 
 def conditional(exchange: Exchange, fields: Mapping[bytes, bytes]) -> Exchange:

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from .server import ServerSpec, Start, granian_command, gunicorn_command, module, uvicorn_command
 from .static_servers import NGINX, STARLETTE, STATIC_SERVERS
+from .websocket_servers import GRANIAN_WEBSOCKET, UVICORN_SANSIO, WEBSOCKET_SERVERS
 from .workers_servers import GRANIAN_WORKERS, ONE_WORKER, UVICORN_WORKERS, WORKERS_SERVERS
 from .workload import Family
 
@@ -20,6 +21,7 @@ REFERENCES: Mapping[Family, Mapping[str, str]] = {
     Family.APPLICATION: {"floor": FLOOR, "uvicorn": UVICORN},
     Family.STATIC: {"nginx": NGINX, "starlette": STARLETTE},
     Family.WORKERS: {"one worker": ONE_WORKER, "uvicorn": UVICORN_WORKERS, "granian": GRANIAN_WORKERS},
+    Family.WEBSOCKET: {"uvicorn": UVICORN_SANSIO, "granian": GRANIAN_WEBSOCKET},
 }
 
 
@@ -76,13 +78,13 @@ APPLICATION_SERVERS: tuple[ServerSpec, ...] = (
     ServerSpec("gunicorn-asgi", ("gunicorn.workers.gasgi", "uvloop"), gunicorn_command),
     ServerSpec("hypercorn", ("hypercorn", "uvloop"), _hypercorn),
 )
-SERVERS: tuple[ServerSpec, ...] = (*APPLICATION_SERVERS, *STATIC_SERVERS, *WORKERS_SERVERS)
+SERVERS: tuple[ServerSpec, ...] = (*APPLICATION_SERVERS, *STATIC_SERVERS, *WORKERS_SERVERS, *WEBSOCKET_SERVERS)
 
 
 def choose(patterns: str) -> list[ServerSpec]:
     """The servers whose names match one of the comma-separated globs, in the table's order.
 
-    With them comes what those of their family are measured by: the floor, nginx, or one worker.
+    With them comes what those of their family are measured by: the floor, nginx, one worker, or uvicorn.
 
     Raises:
         ValueError: a pattern matches no server.

@@ -6,6 +6,7 @@ from enum import Enum
 from importlib.util import find_spec
 
 from .exchange import Exchange
+from .websocket_messages import Messages
 
 
 class Family(Enum):
@@ -14,6 +15,7 @@ class Family(Enum):
     APPLICATION = "an ASGI application"
     STATIC = "the files of a directory"
     WORKERS = "an ASGI application, from several processes"
+    WEBSOCKET = "an ASGI application that speaks WebSockets"
 
 
 class FloorRule(Enum):
@@ -42,6 +44,8 @@ class Workload:
     files: Callable[[], Mapping[str, bytes]] = no_files  # to be served, by their paths
     # Each request is sent once as it is, and then always with the ETag that this server gave: the answer is 304.
     is_conditional: bool = False
+    unit: str = "request"  # what is counted
+    messages: Messages | None = None  # said over WebSockets; the exchanges then only tell whether the server is there
     access_log: bool = False
     connections: int = 64
     workers: int = 1  # that serve; several only for servers of the family WORKERS

@@ -8,6 +8,7 @@ from . import apps
 from .browser import browser_requests
 from .exchange import Exchange, request
 from .static_workloads import STATIC_WORKLOADS
+from .websocket_workloads import WEBSOCKET_WORKLOADS
 from .workers_workloads import WORKERS_HELLO
 from .workload import FloorRule, Workload
 
@@ -80,4 +81,4 @@ APPLICATION_WORKLOADS: tuple[Workload, ...] = (
         requires="starlette",
     ),
 )
-WORKLOADS: tuple[Workload, ...] = (*APPLICATION_WORKLOADS, *STATIC_WORKLOADS, WORKERS_HELLO)
+WORKLOADS: tuple[Workload, ...] = (*APPLICATION_WORKLOADS, *STATIC_WORKLOADS, WORKERS_HELLO, *WEBSOCKET_WORKLOADS)

@@ -13,7 +13,7 @@ from tests.server.conftest import MakeWire
 from tests.server.test_connection import GET, HELLO, chunked, get, ok, post, refusal
 from tests.support import Wire
 
-IDLE, HEAD, BUSY, DRAINING, CLOSING, CLOSED = State
+IDLE, HEAD, BUSY, DRAINING, CLOSING, CLOSED, UPGRADED = State
 PAIRS = [(state, following) for state, all_following in TRANSITIONS.items() for following in all_following]
 
 
@@ -28,6 +28,22 @@ def be_busy(wire: Wire) -> None:
     wire.feed(GET)
 
 
+async def accepts(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    await receive()
+
+
+def upgrade(wire: Wire) -> None:
+    wire.service.app = accepts
+    wire.feed(UPGRADE)
+
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
 # What has to happen to a new connection for one state to follow another, last of all.
 WAYS: dict[tuple[State, State], tuple[Callable[[Wire], None], ...]] = {
     (IDLE, HEAD): (lambda wire: wire.feed(b"G"),),
@@ -41,6 +57,7 @@ WAYS: dict[tuple[State, State], tuple[Callable[[Wire], None], ...]] = {
     (BUSY, DRAINING): (drain,),
     (BUSY, CLOSING): (lambda wire: wire.feed(b"GET / HTTP/1.0\r\n\r\n"),),
     (BUSY, CLOSED): (be_busy, Wire.lose),
+    (BUSY, UPGRADED): (upgrade,),
     (DRAINING, IDLE): (drain, lambda wire: wire.feed(b"0123456789")),
     (DRAINING, CLOSING): (drain, lambda wire: wire.wait(30)),
     (DRAINING, CLOSED): (drain, Wire.lose),
