@@ -27,9 +27,9 @@ from miniasgi.server.connection import HttpConnection
 from miniasgi.server.ending import TRANSITIONS, EndingHalf, State
 from miniasgi.server.loops import loop_factory
 from miniasgi.server.service import Service
-from miniasgi.websocket.codec import load as load_codec
 from miniasgi.testing import FakeTransport
 from miniasgi.types import App
+from miniasgi.websocket.codec import load as load_codec
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 1024 * 1024
@@ -105,16 +105,26 @@ class Wire:
         self.loop = loop
         self.clock = Clock()
         options = {"date_header": False, "server_header": False, **options}
-        self.service = service or Service(app, Config(**options), loop, load("handwritten"), clock=self.clock, codec=load_codec("auto"))
+        self.service = service or Service(
+            app, Config(**options), loop, load("handwritten"), clock=self.clock, codec=load_codec("auto")
+        )
         self.transport = FakeTransport()
         self.service.opened += 1
         self.connection = WatchedConnection(self.service)
+        self.transport.set_protocol(self.connection)
         self.connection.connection_made(self.transport)
         self.lost = False
 
     @property
     def state(self) -> State:
         return self.connection.state
+
+    @property
+    def protocol(self) -> asyncio.Protocol:
+        """Whom the transport belongs to: the connection, unless it has been upgraded."""
+        found = self.transport.get_protocol()
+        assert isinstance(found, asyncio.Protocol)
+        return found
 
     def turn(self) -> None:
         """Let the loop run until it has nothing left to do; a transport that was closed is lost, as on a real loop."""
@@ -130,7 +140,7 @@ class Wire:
     def feed(self, *pieces: bytes) -> None:
         """Receive octets from the client; from a callback of the loop, as eager tasks need it."""
         for piece in pieces:
-            self.loop.call_soon(self.connection.data_received, piece)
+            self.loop.call_soon(self.protocol.data_received, piece)
             self.turn()
 
     def take(self) -> bytes:
@@ -156,7 +166,7 @@ class Wire:
         """The connection is gone."""
         self.lost = True
         self.transport.close()
-        self.loop.call_soon(self.connection.connection_lost, error)
+        self.loop.call_soon(self.protocol.connection_lost, error)
         self.turn()
 
     def wait(self, seconds: float) -> None:

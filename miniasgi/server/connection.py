@@ -236,8 +236,6 @@ class HttpConnection(UpgradingHalf):
             if self._exchange is not None:
                 self._exchange.end_content()
 
-    # One request
-
     def _start(self, exchange: Exchange) -> None:
         service = self.service
         if service.limit_running is not None and len(service.running) >= service.limit_running:

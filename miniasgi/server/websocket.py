@@ -34,8 +34,8 @@ _LINGER_SECONDS = 2.0
 _LINGER_OCTETS = 256 * 1024
 # 0.25 s: for an application that hears of the stop to say goodbye in its own words.
 _FAREWELL_SECONDS = 0.25
-# 4 KiB: how much is taken at a time where more has come at once, so that no flood of little messages passes the queue.
-_WINDOW = 4096
+# 16 KiB: how much is taken at a time where more has come at once: whether the queue is full is looked at in between.
+_WINDOW = 16 * 1024
 
 
 def codec_factory(name: str) -> CodecFactory | None:
@@ -155,9 +155,13 @@ class WebSocketConnection(Flow):
 
     def _go_on(self) -> None:
         """Take what is held, as far as there is room."""
-        while self._held and not self._lingers and not self._is_full():
-            data, self._held = self._held[:_WINDOW], self._held[_WINDOW:]
-            self._take(data)
+        held, self._held = self._held, b""
+        at = 0
+        while at < len(held) and not self._lingers and not self._is_full():
+            self._take(held[at : at + _WINDOW])
+            at += _WINDOW
+        if not self._lingers:
+            self._held = held[at:]
         if not self._is_full() and self._reading_paused and not self._held and not self.transport.is_closing():
             self._reading_paused = False
             self._expect_life()

@@ -69,7 +69,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
         description="Measures ASGI servers side by side: CPU per request, speed, memory, time to start.",
-        epilog="The floor, nginx for files, one worker, and uvicorn for WebSockets, are measured always. Names: globs, separated by commas.",
+        epilog="Measured always: the floor, nginx for files, one worker, uvicorn (WebSockets). Names: globs.",
     )
     parser.add_argument("--servers", help="which servers (all; with --short only miniasgi)")
     parser.add_argument("--workloads", default="*", help=f"which of {', '.join(names)} (all)")
@@ -135,7 +135,7 @@ def _compare(bench: Bench, wanted: set[str]) -> list[Comparison]:
 
 
 def _groups(bench: Bench, wanted: set[str]) -> list[list[Workload]]:
-    """The workloads that are measured with the same processes: each by itself, but in a short run families with one application."""
+    """Workloads that are measured with the same processes: each by itself, but a short run takes some together."""
     groups: list[list[Workload]] = []
     for workload in WORKLOADS:
         if workload.name not in wanted or not bench.specs_of(workload.family):

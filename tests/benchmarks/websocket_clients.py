@@ -6,7 +6,6 @@ Every answer is compared whole. Knows open sessions only; the handshake is behin
 import asyncio
 import time
 import zlib
-from array import array
 from collections.abc import Sequence
 from typing import cast
 
@@ -27,7 +26,7 @@ class Load:
     """What all clients share: until when they say something, and how long the answers took."""
 
     def __init__(self) -> None:
-        self.latencies = array("d")  # seconds, of the current or the last run
+        self.latencies: list[float] = []  # seconds, of the current or the last run
         self.ends = 0.0  # when nobody shall say anything more, of time.perf_counter
         self.is_closing = False
         self._speaking = 0  # clients that still wait for an answer
@@ -40,7 +39,7 @@ class Load:
         Raises:
             WrongAnswer: an answer was wrong, or missing, or a session ended.
         """
-        self.latencies = array("d")
+        self.latencies = []
         self._over = asyncio.get_running_loop().create_future()
         self._speaking = len(speakers)
         if self._failure is not None:
@@ -56,7 +55,11 @@ class Load:
             raise WrongAnswer(
                 f"{self._speaking} of {len(speakers)} clients still had no answer {PATIENCE_SECONDS:g} s after the end"
             ) from None
-        return now() - started
+        taken = now() - started
+        # What comes too much comes after the last answer.
+        if self._failure is not None:
+            raise WrongAnswer(self._failure)
+        return taken
 
     def on_quiet(self) -> None:
         """A client has its last answer."""
@@ -83,7 +86,7 @@ class Client(asyncio.Protocol):
         self._expected: Message | None = None  # none while nothing may come
         self._answer = b""  # its octets
         self._buffer = bytearray()
-        self._inflater: "zlib._Decompress | None" = None
+        self._inflater: zlib._Decompress | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A cast: uvloop's transports are not subclasses of asyncio's.

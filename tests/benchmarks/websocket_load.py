@@ -11,8 +11,7 @@ import argparse
 import asyncio
 import json
 import sys
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from .probe import WrongAnswer
@@ -84,7 +83,7 @@ class Clients:
         return client
 
 
-def p99(latencies: Sequence[float] | array[float]) -> float:
+def p99(latencies: Sequence[float]) -> float:
     """What at most one in a hundred took longer than."""
     return sorted(latencies)[len(latencies) * 99 // 100]
 
@@ -97,7 +96,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-def _say(what: dict[str, object] | dict[str, float]) -> None:
+def _say(what: Mapping[str, object]) -> None:
     print(json.dumps(what), flush=True)
 
 

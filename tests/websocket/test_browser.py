@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import ROOT, connect
+from tests.support import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # 60 s: a browser that starts on a machine with other things to do.

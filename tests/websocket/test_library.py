@@ -1,0 +1,386 @@
+"""The library's protocol as a codec: messages, however their octets are cut; compression; every end, told once."""
+
+from __future__ import annotations
+
+import random
+import struct
+import zlib
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from miniasgi.errors import BadRequest
+from miniasgi.websocket.codec import Codec, Offer
+from tests.websocket.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    close,
+    close_code,
+    deflated,
+    frame,
+    inflated,
+    take_frame,
+)
+
+pytest.importorskip("websockets", reason="the package websockets is not installed")
+
+from miniasgi.websocket.library import LibraryCodec  # noqa: E402
+
+DEFLATES = b"permessage-deflate"
+
+
+class Told:
+    """A sink that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.all: list[Any] = []
+
+    def on_message(self, data: str | bytes) -> None:
+        self.all.append(data)
+
+    def on_pong(self) -> None:
+        self.all.append(PONG)
+
+    def on_end(self, code: int, reason: str) -> None:
+        self.all.append((code, reason))
+
+
+def make(extensions: bytes = b"", max_size: int = 1000, deflates: bool = True) -> tuple[Codec, Told]:
+    told = Told()
+    return LibraryCodec(told, Offer(extensions, max_size, deflates)), told
+
+
+def frames(octets: bytes) -> list[Frame]:
+    """What *octets* of the server are, all of them."""
+    buffer = bytearray(octets)
+    found = []
+    while (each := take_frame(buffer)) is not None:
+        found.append(each)
+    assert not buffer
+    return found
+
+
+def hear(octets: bytes, **offer: Any) -> tuple[list[Any], list[Frame], bool]:
+    """What is told, what is sent, and whether it is over, when a client has sent *octets*."""
+    codec, told = make(**offer)
+    sent = frames(codec.receive(octets))
+    return told.all, sent, codec.over
+
+
+# What the server sends
+
+
+@pytest.mark.parametrize(
+    ("length", "header"),
+    [
+        (0, b"\x00"),
+        (1, b"\x01"),
+        (125, b"\x7d"),
+        (126, b"\x7e\x00\x7e"),
+        (65535, b"\x7e\xff\xff"),
+        (65536, b"\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
+    ],
+)
+def test_a_message_is_one_frame_whose_header_is_as_short_as_it_may_be(length: int, header: bytes) -> None:
+    codec, _ = make()
+    assert codec.message(b"x" * length) == b"\x82" + header + b"x" * length
+    assert codec.message("y" * length) == b"\x81" + header + b"y" * length
+
+
+def test_the_length_of_a_text_is_that_of_its_octets() -> None:
+    codec, _ = make()
+    assert codec.message("€" * 42) == b"\x81\x7e\x00\x7e" + "€".encode() * 42
+
+
+def test_a_ping_is_empty_and_its_answer_is_told() -> None:
+    codec, told = make()
+    assert codec.ping() == b"\x89\x00"
+    assert codec.receive(frame(PONG)) == b""
+    assert told.all == [PONG]
+
+
+# What the client sends
+
+
+@pytest.mark.parametrize(
+    ("octets", "messages"),
+    [
+        (frame(TEXT, b"caf\xc3\xa9"), ["café"]),
+        (frame(BINARY, b"caf\xc3"), [b"caf\xc3"]),
+        (frame(TEXT) + frame(BINARY), ["", b""]),
+        (frame(TEXT, b"\xe2", final=False) + frame(CONTINUATION, b"\x82\xac"), ["€"]),
+        (frame(TEXT, final=False) + frame(CONTINUATION, final=False) + frame(CONTINUATION), [""]),
+        (frame(BINARY, b"a", final=False) + frame(CONTINUATION) + frame(TEXT, b"b"), [b"a", "b"]),
+        (frame(TEXT, b"a", final=False) + frame(PONG) + frame(CONTINUATION, b"b"), [PONG, "ab"]),
+    ],
+)
+def test_frames_are_messages(octets: bytes, messages: list[Any]) -> None:
+    told, sent, over = hear(octets)
+    assert (told, sent, over) == (messages, [], False)
+    assert [type(each) for each in told] == [type(each) for each in messages]
+
+
+def test_a_ping_is_answered_with_what_it_says_between_fragments_too() -> None:
+    octets = frame(PING, b"1") + frame(TEXT, b"a", final=False) + frame(PING, b"x" * 125) + frame(CONTINUATION, b"b")
+    assert hear(octets) == (["ab"], [Frame(PONG, b"1"), Frame(PONG, b"x" * 125)], False)
+
+
+OPENING = (
+    frame(TEXT, "schön €🦊".encode())
+    + frame(BINARY, bytes(range(256)), mask=b"\x00\xff\x00\xff")
+    + frame(TEXT, b"\xf0\x9f", final=False)
+    + frame(PING, b"are you there?")
+    + frame(CONTINUATION, b"\xa6", final=False)
+    + frame(CONTINUATION, final=False)
+    + frame(CONTINUATION, b"\x8a!")
+    + frame(PONG, b"?")
+    + frame(BINARY, b"y" * 126, final=False)
+    + frame(CONTINUATION, b"z" * 800)
+)
+TOLD = ["schön €🦊", bytes(range(256)), "🦊!", PONG, b"y" * 126 + b"z" * 800]
+ENDINGS: dict[str, tuple[bytes, tuple[int, str]]] = {
+    "closed": (close(3000, "später".encode()), (3000, "später")),
+    "not UTF-8": (frame(TEXT, b"ok\xff"), (1007, "invalid start byte at position 2")),
+    "not UTF-8, in fragments": (frame(TEXT, b"\xe2", final=False) + frame(CONTINUATION, b"x"), (1007, "")),
+    "too long": (frame(BINARY, declared=1001), (1009, "")),
+    "not masked": (frame(TEXT, b"x", mask=None), (1002, "")),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_how_octets_are_cut_changes_nothing(ending: str) -> None:
+    last, end = ENDINGS[ending]
+    octets = OPENING + last
+    whole = hear(octets)
+    told, sent, over = whole
+    assert told[:-1] == TOLD
+    assert told[-1][0] == end[0]
+    assert end[1] in told[-1][1]
+    assert sent[0] == Frame(PONG, b"are you there?")
+    assert (close_code(sent), over) == (end[0], True)
+    chance = random.Random(6455)
+    cuttings = [range(1, len(octets)), *(sorted(chance.sample(range(1, len(octets)), 12)) for _ in range(60))]
+    for places in cuttings:
+        codec, heard = make()
+        answer = b"".join([codec.receive(octets[one:two]) for one, two in pairwise([0, *places, len(octets)])])
+        assert (heard.all, frames(answer), codec.over) == whole, f"cut at {places}"
+
+
+# What the client must not send
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        frame(TEXT, b"\xff"),
+        frame(TEXT, b"\xe2\x82"),
+        frame(TEXT, b"\xed\xa0\x80"),
+        frame(TEXT, b"\xc0\x80"),
+        frame(TEXT, b"\xf4\x90\x80\x80"),
+        frame(TEXT, b"a", final=False) + frame(CONTINUATION, b"\xff", final=False),
+        frame(TEXT, b"\xe2\x82", final=False) + frame(CONTINUATION, b""),
+        close(1000, b"\xff"),
+    ],
+    ids=repr,
+)
+def test_text_that_is_not_utf_8_ends_the_session_where_it_is_found(octets: bytes) -> None:
+    # RFC 6455 §8.1.
+    told, sent, over = hear(octets)
+    assert [code for code, _ in told] == [1007]
+    assert (close_code(sent), len(sent), over) == (1007, 1, True)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        frame(TEXT, b"x", mask=None),
+        frame(TEXT, b"x", reserved=4),
+        frame(TEXT, b"x", reserved=1),
+        frame(3),
+        frame(11),
+        frame(PING, b"x" * 126),
+        frame(PING, final=False),
+        frame(CLOSE, b"\x03"),
+        frame(CONTINUATION, b"x"),
+        frame(TEXT, b"a", final=False) + frame(TEXT, b"b"),
+        *(close(code) for code in (0, 999, 1004, 1005, 1006, 1015, 2999, 5000)),
+    ],
+    ids=lambda octets: octets[:8].hex(),
+)
+def test_what_breaks_the_protocol_ends_the_session(octets: bytes) -> None:
+    told, sent, over = hear(octets)
+    assert [code for code, _ in told] == [1002]
+    assert (close_code(sent), len(sent), over) == (1002, 1, True)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        frame(BINARY, b"x" * 101),
+        frame(BINARY, declared=2**62),
+        frame(BINARY, b"x" * 100, final=False) + frame(CONTINUATION, b"y"),
+        (frame(TEXT, b"x" * 30, final=False) + frame(CONTINUATION, b"x" * 71, final=False)),
+    ],
+    ids=lambda octets: octets[:8].hex(),
+)
+def test_a_message_has_no_more_octets_than_it_may_have(octets: bytes) -> None:
+    told, sent, over = hear(octets, max_size=100)
+    assert [code for code, _ in told] == [1009]
+    assert (close_code(sent), over) == (1009, True)
+
+
+def test_a_message_may_have_as_many_octets_as_it_may_have_again_and_again() -> None:
+    octets = frame(BINARY, b"x" * 100) + frame(TEXT, b"y" * 60, final=False) + frame(CONTINUATION, b"y" * 40)
+    assert hear(octets * 3, max_size=100)[0] == [b"x" * 100, "y" * 100] * 3
+
+
+# The end
+
+
+@pytest.mark.parametrize(
+    ("octets", "end"),
+    [
+        (close(1000), (1000, "")),
+        (close(None), (1005, "")),
+        (close(1001, b"bye"), (1001, "bye")),
+        (close(4999, b"x" * 123), (4999, "x" * 123)),
+    ],
+)
+def test_the_client_is_answered_with_its_own_close(octets: bytes, end: tuple[int, str]) -> None:
+    told, sent, over = hear(frame(TEXT, b"last") + octets + frame(TEXT, b"too late") + close(3000))
+    assert told == ["last", end]
+    assert [each.opcode for each in sent] == [CLOSE]
+    assert (close_code(sent), sent[0].payload[2:].decode(), over) == (*end, True)
+
+
+def test_an_end_is_told_once_and_nothing_after_it() -> None:
+    codec, told = make()
+    assert codec.receive(close(1000))
+    for octets in (close(1001), frame(PING), frame(TEXT, b"x", mask=None), b"\xff" * 100):
+        assert codec.receive(octets) == b""
+    assert codec.close(1001, "") == b""
+    assert (told.all, codec.over) == ([(1000, "")], True)
+
+
+def test_the_servers_own_close_waits_for_the_clients() -> None:
+    codec, told = make()
+    assert frames(codec.close(3001, "späti")) == [Frame(CLOSE, struct.pack("!H", 3001) + "späti".encode())]
+    assert codec.close(3001, "again") == b""
+    assert codec.receive(frame(TEXT, b"on its way")) == b""
+    assert (told.all, codec.over) == (["on its way"], False)
+    assert codec.receive(close(3001)) == b""
+    assert (told.all, codec.over) == (["on its way", (3001, "")], True)
+
+
+def test_a_client_that_breaks_the_protocol_instead_of_closing_is_done_too() -> None:
+    codec, told = make()
+    codec.close(1000, "enough")
+    assert codec.receive(frame(3)) == b""
+    assert (told.all, codec.over) == ([(1000, "enough")], True)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [*((code, "") for code in (-1, 0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65536)), (1000, "x" * 124)],
+)
+def test_a_close_that_no_client_would_take_is_refused_and_the_session_goes_on(code: int, reason: str) -> None:
+    codec, told = make()
+    with pytest.raises(ValueError, match=r"."):
+        codec.close(code, reason)
+    assert (told.all, codec.over) == ([], False)
+    assert codec.message("still") == b"\x81\x05still"
+    assert close_code(frames(codec.close(1000, "x" * 123))) == 1000
+
+
+# Compression
+
+CHOSEN = b"permessage-deflate; server_max_window_bits=12"
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [
+        (b"", b""),
+        (b"x-other", b""),
+        (b"permessage-deflate", CHOSEN),
+        (b"x-other; a=1, permessage-deflate", CHOSEN),
+        (b"permessage-deflate; client_max_window_bits", CHOSEN + b"; client_max_window_bits=12"),
+        (b"permessage-deflate; client_max_window_bits=10", CHOSEN + b"; client_max_window_bits=10"),
+        (b"permessage-deflate; server_max_window_bits=9", b"permessage-deflate; server_max_window_bits=9"),
+        (b'permessage-deflate; server_max_window_bits="15"', CHOSEN),
+        (b"permessage-deflate; server_no_context_takeover", b"permessage-deflate; server_no_context_takeover"),
+        # RFC 7692 §5: what cannot be accepted is passed over, and the next offer is looked at.
+        (b"permessage-deflate; server_max_window_bits=16", b""),
+        (b"permessage-deflate; unknown", b""),
+        (b"permessage-deflate; server_max_window_bits=7, permessage-deflate", CHOSEN),
+    ],
+)
+def test_compression_is_negotiated(offered: bytes, chosen: bytes) -> None:
+    codec, _ = make(offered)
+    found = [each.strip() for each in codec.extensions.split(b";")]
+    assert set(found) >= {each.strip() for each in chosen.split(b";")}
+    assert bool(codec.extensions) is bool(chosen)
+
+
+@pytest.mark.parametrize(
+    "offered", [b";", b"permessage-deflate;", b"permessage-deflate; =1", b"a b", b"\xff", b'permessage-deflate; a="']
+)
+def test_a_malformed_offer_is_a_bad_request(offered: bytes) -> None:
+    with pytest.raises(BadRequest) as caught:
+        make(offered)
+    assert str(caught.value) == f"malformed Sec-WebSocket-Extensions {offered!r}"
+
+
+def test_without_compression_no_offer_is_taken() -> None:
+    codec, told = make(DEFLATES, deflates=False)
+    assert codec.extensions == b""
+    assert close_code(frames(codec.receive(frame(TEXT, deflated(b"hello"), reserved=4)))) == 1002
+    assert [code for code, _ in told.all] == [1002]
+
+
+def test_messages_are_compressed_both_ways() -> None:
+    codec, told = make(DEFLATES)
+    for data, opcode in (("schön " * 30, TEXT), (b"\x00" * 300, BINARY)):
+        plain = data.encode() if isinstance(data, str) else data
+        (sent,) = frames(make(DEFLATES)[0].message(data))
+        assert (sent.opcode, sent.reserved, sent.final) == (opcode, 4, True)
+        assert len(sent.payload) < len(plain) / 4
+        assert inflated(sent.payload) == plain
+        fresh, heard = make(DEFLATES)
+        assert fresh.receive(frame(opcode, deflated(plain), reserved=4)) == b""
+        assert heard.all == [data]
+    # Uncompressed ones may come all the same.
+    assert codec.receive(frame(TEXT, b"plain")) == b""
+    assert told.all == ["plain"]
+
+
+def test_a_compressed_text_in_fragments_is_inflated_and_decoded_across_them() -> None:
+    octets = deflated("€".encode() * 50)
+    codec, told = make(DEFLATES)
+    codec.receive(frame(TEXT, octets[:3], final=False, reserved=4) + frame(CONTINUATION, octets[3:]))
+    assert told.all == ["€" * 50]
+
+
+def test_the_limit_holds_for_what_a_message_is_once_it_is_inflated() -> None:
+    assert hear(frame(BINARY, deflated(bytes(1000)), reserved=4), extensions=DEFLATES)[0] == [bytes(1000)]
+    bomb = deflated(bytes(1001))
+    whole = frame(BINARY, bomb, reserved=4)
+    cut = frame(BINARY, bomb[:4], final=False, reserved=4) + frame(CONTINUATION, bomb[4:])
+    for octets in (whole, cut, frame(BINARY, deflated(bytes(2**24)), reserved=4)):
+        told, sent, over = hear(octets, extensions=DEFLATES)
+        assert [code for code, _ in told] == [1009]
+        assert (close_code(sent), over) == (1009, True)
+
+
+def test_no_window_is_larger_than_what_was_chosen() -> None:
+    chance = random.Random(7692).randbytes(6000)
+    (sent,) = frames(make(DEFLATES)[0].message(chance + chance))
+    # 4 KiB: a repetition 6000 octets ago is out of sight.
+    assert len(sent.payload) > 11000
+    assert zlib.decompressobj(wbits=-12).decompress(sent.payload + b"\x00\x00\xff\xff") == chance + chance
