@@ -306,11 +306,11 @@ def test_a_folder_is_served_in_one_command() -> None:
 
 
 def test_in_a_chat_everybody_hears_everybody_and_a_goodbye() -> None:
+    pytest.importorskip("websockets")
     with serving("examples.chat:app", "--ws-max-size", "16k", "--timeout-graceful-shutdown", "60") as example:
         page = (ROOT / "examples" / "chat.html").read_bytes()
         assert example.ask("GET", "/") == (200, "text/html; charset=utf-8", page)
-        assert example.ask("GET", "/nothing")[0] == 404
-        assert example.ask("POST", "/")[0] == 405
+        assert [example.ask(*each)[0] for each in (("GET", "/nothing"), ("POST", "/"))] == [404, 405]
         with example.open() as client:
             client.sendall(upgrade("/chat", b"Origin: http://elsewhere.example"))
             assert client.makefile("rb").readline() == b"HTTP/1.1 403 Forbidden\r\n"
@@ -343,8 +343,8 @@ def hear(peer: BlockingPeer) -> Any:
 
 def leave(peer: BlockingPeer) -> tuple[int, bytes]:
     """Why the application closes; answered, so that the server can end the connection."""
-    opcode, payload, *_ = peer.frame()
-    assert opcode == CLOSE
-    peer.send(frame(CLOSE, payload))
-    assert peer.frames() == []
+    with peer:
+        opcode, payload, *_ = peer.frame()
+        peer.send(frame(CLOSE, payload))
+        assert (opcode, peer.frames()) == (CLOSE, [])
     return int.from_bytes(payload[:2], "big"), payload[2:]

@@ -70,6 +70,17 @@ class _Reader(StreamReader):
         return data
 
 
+class _Protocol(Protocol):
+    """The library's protocol, as strict as the RFC and no stricter."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode is CLOSE:
+            # A close may come between the frames of a message (RFC 6455 §5.4), which then is never complete; the
+            # library takes that for an error.
+            self.current_size = None
+        super().recv_frame(frame)
+
+
 class LibraryCodec:
     """See Codec. Raises BadRequest for malformed extensions."""
 
@@ -88,7 +99,7 @@ class LibraryCodec:
 
     def __init__(self, sink: Sink, offer: Offer) -> None:
         self._sink = sink
-        self._protocol = Protocol(SERVER, max_size=offer.max_size, logger=_logger)
+        self._protocol = _Protocol(SERVER, max_size=offer.max_size, logger=_logger)
         self._protocol.reader = _Reader()
         self._protocol.parser = self._protocol.parse()
         next(self._protocol.parser)

@@ -1,4 +1,4 @@
-"""The scope has the keys, types and values of ASGI HTTP 2.5, and belongs to its request alone."""
+"""The scope has the keys, types and values of ASGI 2.5, and belongs to its request or WebSocket alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from miniasgi.asgi.scope import Origin, http_scope
+from miniasgi.asgi.scope import Origin, http_scope, websocket_scope
 from tests.asgi.writer import head
 
 
@@ -168,3 +168,57 @@ def test_a_draining_server_is_seen_by_requests_from_before() -> None:
 
 def test_without_a_server_nothing_drains() -> None:
     assert not http_scope(head(), origin())["extensions"]["miniasgi.draining"]["event"].is_set()
+
+
+# WebSockets
+
+
+def test_a_websockets_scope_is_what_the_specification_says() -> None:
+    request = head(b"GET /caf%C3%A9/%2F?a=%20b&c HTTP/1.1", (b"x-a", b"1"), (b"x-a", b"2"))
+    draining = Event()
+    scope = websocket_scope(request, origin(root_path="/api", state={"pool": 7}, draining=draining), ["b", "a"])
+    assert scope == {
+        "type": "websocket",
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "http_version": "1.1",
+        "scheme": "ws",
+        "path": "/café//",
+        "raw_path": b"/caf%C3%A9/%2F",
+        "query_string": b"a=%20b&c",
+        "root_path": "/api",
+        "headers": [(b"host", b"h"), (b"x-a", b"1"), (b"x-a", b"2")],
+        "client": ("192.0.2.1", 50000),
+        "server": ("192.0.2.2", 80),
+        "subprotocols": ["b", "a"],
+        "state": {"pool": 7},
+        "extensions": {"websocket.http.response": {}, "miniasgi.draining": {"event": draining}},
+    }
+    assert scope["extensions"]["miniasgi.draining"]["event"] is draining
+
+
+def test_a_websocket_has_types_of_the_specification_and_no_method() -> None:
+    types = {key: kind for key, kind in TYPES.items() if key != "method"}
+    scope = websocket_scope(head(), origin(), [])
+    assert {key: type(value) for key, value in scope.items()} == {**types, "subprotocols": list}
+
+
+@pytest.mark.parametrize(("scheme", "expected"), [("http", "ws"), ("https", "wss")])
+def test_a_websockets_scheme_says_whether_it_is_safe(scheme: str, expected: str) -> None:
+    assert websocket_scope(head(), origin(scheme=scheme), [])["scheme"] == expected
+
+
+def test_what_one_websocket_changes_no_other_sees() -> None:
+    draining = Event()
+    request, shared = head(), origin(state={"pool": 1}, draining=draining)
+    subprotocols = ["a"]
+    first = websocket_scope(request, shared, subprotocols)
+    first["headers"].append((b"x", b"y"))
+    first["state"]["user"] = "me"
+    first["subprotocols"].append("b")
+    first["extensions"]["mine"] = {}
+    first["extensions"]["websocket.http.response"]["mine"] = 1
+    first["extensions"]["miniasgi.draining"]["event"] = None
+    first["asgi"]["mine"] = 1
+    second = websocket_scope(request, shared, ["a"])
+    assert second == websocket_scope(head(), origin(state={"pool": 1}, draining=draining), ["a"])
+    assert (subprotocols, shared.state) == (["a"], {"pool": 1})
