@@ -156,7 +156,7 @@ class Wire:
         """The client closes its side."""
 
         def eof() -> None:
-            if not self.connection.eof_received():
+            if not self.protocol.eof_received():
                 self.transport.close()
 
         self.loop.call_soon(eof)
@@ -174,7 +174,7 @@ class Wire:
         self.clock.seconds += seconds
         self.service.tick()
         if not self.lost:
-            self.loop.call_soon(self.connection.check_deadlines, self.service.now)
+            self.loop.call_soon(self.protocol.check_deadlines, self.service.now)  # type: ignore[attr-defined]
         self.turn()
 
 

@@ -17,7 +17,7 @@ from typing import Protocol
 from ..errors import ApplicationError, ClientDisconnected
 from ..http1.head import RequestHead
 from ..types import App, Field, Message, Scope
-from .exchange import COMPLETE, Exchange, ResponseWriter
+from .exchange import COMPLETE, HELD, Exchange, ResponseWriter
 from .messages import listed
 
 __all__ = ["SessionWriter", "WebSocketExchange", "WebSocketStarter"]
@@ -127,13 +127,18 @@ class WebSocketExchange(Exchange):
         session = self._session
         if session == OPEN:
             if kind == "websocket.send":
-                self._writer.send_message(_content(message))
+                try:
+                    self._writer.send_message(_content(message))
+                except UnicodeEncodeError as error:
+                    raise ApplicationError(f"'text' of websocket.send cannot be sent as UTF-8: {error}") from None
                 self.sent += 1
                 if self._writer.write_paused:
                     await self._writer.drain()
                 return
             if kind == "websocket.close":
                 self._writer.send_close(*_close(message))
+                # It is not the client who has left: if the application fails now, that is worth its traceback.
+                self.gone = False
                 return
         elif session == CONNECTING and not self.gone:
             if kind == "websocket.accept":
@@ -207,7 +212,9 @@ class WebSocketExchange(Exchange):
     def _when(self) -> str:
         if self._session > DENIED:
             return " in an open WebSocket"
-        return super()._when().replace(" without a response", " without an answer to the handshake")
+        if self._state <= HELD:
+            return f" without an answer to the handshake, expected {_EXPECTED[self._session]}"
+        return super()._when()
 
 
 def _content(message: Message) -> str | bytes:

@@ -88,6 +88,7 @@ class UpgradingHalf(EndingHalf):
     ) -> SessionWriter:
         upgrade = self._upgrade
         if upgrade is None or self.state is not BUSY or self._ended_by_client or self.transport.is_closing():
+            self.cut()  # half-closed, it would wait for an answer that there cannot be
             raise ClientDisconnected("the client has gone")
         service = self.service
         handshake, connection, codec = upgrade

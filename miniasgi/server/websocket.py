@@ -247,6 +247,8 @@ class WebSocketConnection(Flow):
 
     def _expect_life(self) -> None:
         """Have the client pinged when it has been silent for as long as it may."""
+        if self._closing:
+            return  # there is another deadline, for its answer to the close
         interval = self.service.config.ws_ping_interval
         self.read_deadline = self.service.now + interval if interval else inf
 

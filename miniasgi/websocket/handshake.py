@@ -97,6 +97,7 @@ def encode_accept(
     Raises ApplicationError for fields that are none or not the application's to send, and for a subprotocol that the
     client did not name.
     """
+    encoded = encode_fields(fields).encoded
     for name, _ in fields:
         lowered = bytes(name).lower()
         if lowered.startswith(b"sec-websocket-") or lowered in _OURS:
@@ -118,7 +119,7 @@ def encode_accept(
         lines.append(b"sec-websocket-protocol: %b\r\n" % subprotocol.encode())
     if extensions:
         lines.append(b"sec-websocket-extensions: %b\r\n" % extensions)
-    lines += (encode_fields(fields).encoded, b"\r\n")
+    lines += (encoded, b"\r\n")
     return b"".join(lines)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import logging
 import struct
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from websockets.exceptions import InvalidHeader, NegotiationError, ProtocolError
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
@@ -39,7 +39,6 @@ _logger.setLevel(logging.WARNING)
 # 12 bits and 5: windows of 4 KiB, and about 40 KiB for a connection that compresses instead of 300.
 _WINDOW_BITS = 12
 _MEMORY_LEVEL = 5
-_INVALID_DATA = 1007
 
 
 class _Reader(StreamReader):
@@ -53,6 +52,11 @@ class _Reader(StreamReader):
         super().__init__()
         self._stage = 0
         self._least = 0
+
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether nothing of a frame has been read, or is waiting to be."""
+        return not self._stage and not self.buffer
 
     def read_exact(self, n: int) -> Generator[None, None, bytearray]:
         data = yield from super().read_exact(n)
@@ -73,12 +77,16 @@ class _Reader(StreamReader):
 class _Protocol(Protocol):
     """The library's protocol, as strict as the RFC and no stricter."""
 
+    take: Callable[[Frame], None]  # set by LibraryCodec
+
     def recv_frame(self, frame: Frame) -> None:
         if frame.opcode is CLOSE:
             # A close may come between the frames of a message (RFC 6455 §5.4), which then is never complete; the
             # library takes that for an error.
             self.current_size = None
         super().recv_frame(frame)
+        # From here, and not when all that came has been read: what is wrong with a text ends what is taken.
+        self.take(frame)
 
 
 class LibraryCodec:
@@ -92,6 +100,7 @@ class LibraryCodec:
         "_max_size",
         "_parts",
         "_protocol",
+        "_reader",
         "_sink",
         "extensions",
         "over",
@@ -100,7 +109,8 @@ class LibraryCodec:
     def __init__(self, sink: Sink, offer: Offer) -> None:
         self._sink = sink
         self._protocol = _Protocol(SERVER, max_size=offer.max_size, logger=_logger)
-        self._protocol.reader = _Reader()
+        self._protocol.take = self._take
+        self._reader = self._protocol.reader = _Reader()
         self._protocol.parser = self._protocol.parse()
         next(self._protocol.parser)
         self.extensions = self._negotiate(offer.extensions) if offer.deflates and offer.extensions else b""
@@ -143,16 +153,13 @@ class LibraryCodec:
                 return b""
         protocol = self._protocol
         protocol.receive_data(data)
-        for frame in protocol.events_received():
-            if self._ended:
-                break
-            self._take(frame)  # type: ignore[arg-type]  # nothing but frames after the handshake
+        protocol.events.clear()
         if protocol.eof_sent:
             self.over = True
             if not self._ended:  # by the library, for what the client has sent
                 close = protocol.close_sent
                 self._end(close.code if close else 1006, close.reason if close else "")
-        self._between = not self._ended and not protocol.reader.buffer and protocol.current_size is None
+        self._between = not self._ended and self._reader.is_between_frames and protocol.current_size is None
         return b"".join(protocol.data_to_send())
 
     def _take_whole(self, data: bytes) -> bytes:
@@ -195,13 +202,7 @@ class LibraryCodec:
             close = self._protocol.close_rcvd or Close(1006, "")
             self._end(close.code, close.reason)
         elif opcode is not PING:
-            try:
-                self._take_data(frame)
-            except UnicodeDecodeError as error:
-                # RFC 6455 §8.1.
-                reason = f"{error.reason} at position {error.start}"
-                self._protocol.fail(_INVALID_DATA, reason)
-                self._end(_INVALID_DATA, reason)
+            self._take_data(frame)  # a UnicodeDecodeError is for the library, which fails with 1007
 
     def _take_data(self, frame: Frame) -> None:
         opcode = frame.opcode

@@ -150,7 +150,9 @@ def test_what_has_come_at_once_waits_too_and_nothing_of_it_is_lost(make_wire: Ma
     (exchange,) = wire.service.running
     assert exchange.waiting < count / 4  # type: ignore[attr-defined]  # a WebSocket's
     assert not wire.transport.reading
-    assert app.take(wire, count) == [str(number) for number in range(count)]
+    # What a transport had already read when it was told to stop.
+    wire.feed(frame(TEXT, b"%d" % count))
+    assert app.take(wire, count + 1) == [str(number) for number in range(count + 1)]
     assert wire.transport.reading
 
 

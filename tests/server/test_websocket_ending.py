@@ -61,6 +61,8 @@ def test_a_close_gets_to_the_client_before_messages_that_nobody_takes(make_wire:
     assert close_code(frames(wire)) == 1000
     # The client's own close stood behind all that.
     assert (wire.transport.eof_written, wire.transport.reading) == (True, True)
+    wire.wait(3)
+    assert wire.transport.aborted
 
 
 def test_a_client_has_ten_seconds_to_answer_a_close(make_wire: MakeWire) -> None:
@@ -72,6 +74,26 @@ def test_a_client_has_ten_seconds_to_answer_a_close(make_wire: MakeWire) -> None
     assert (wire.take(), wire.lost) == (b"", False)
     wire.feed(frame(TEXT, b"not that"))
     wire.wait(2)
+    assert wire.transport.aborted
+
+
+@pytest.mark.parametrize("interval", [0.0, 60.0])
+def test_a_client_that_was_made_to_wait_has_no_more_time_for_that(make_wire: MakeWire, interval: float) -> None:
+    app = Guided()
+    wire = join(make_wire, app, ws_max_queue=1, ws_ping_interval=interval)
+    wire.feed(frame(TEXT, b"1"))
+    app.send(wire, "websocket.close")
+    wire.wait(12)
+    assert wire.transport.aborted
+
+
+def test_a_client_that_was_pinged_has_no_more_time_for_that(make_wire: MakeWire) -> None:
+    app = Guided()
+    wire = join(make_wire, app, ws_ping_interval=60.0)
+    wire.wait(61)
+    app.send(wire, "websocket.close")
+    wire.feed(frame(PONG))
+    wire.wait(12)
     assert wire.transport.aborted
 
 
@@ -132,7 +154,6 @@ def test_a_close_that_cannot_be_sent_is_the_applications_mistake(
     assert frames(wire) == [Frame(TEXT, b"still here")]
 
 
-@pytest.mark.xfail(strict=True, reason="it is an error of Python's, which does not say what was expected")
 def test_a_text_that_has_no_octets_is_the_applications_mistake(make_wire: MakeWire) -> None:
     app = Guided()
     wire = join(make_wire, app)

@@ -141,12 +141,14 @@ def take_frame(buffer: bytearray) -> Frame | None:
 
 
 def close_code(frames: list[Frame]) -> int | None:
-    """The code of the close frame that ends *frames*; 1005 if it gives none, None if there is no such frame."""
+    """The code of the close frame in *frames*; 1005 if it gives none, None if there is no such frame."""
     kinds = [each.opcode for each in frames]
-    assert CLOSE not in kinds[:-1], "the server has sent something after its close frame (RFC 6455 §5.5.1)"
-    if not kinds or kinds[-1] != CLOSE:
+    if CLOSE not in kinds:
         return None
-    payload = frames[-1].payload
+    at = kinds.index(CLOSE)
+    # RFC 6455 §5.5.1 and §5.5.2: no message follows a close; pings are still answered where it is the first one.
+    assert set(kinds[at + 1 :]) <= {PONG}, "the server has sent something after its close frame"
+    payload = frames[at].payload
     return int.from_bytes(payload[:2], "big") if payload else 1005
 
 

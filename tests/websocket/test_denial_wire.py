@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import pytest
 
@@ -118,13 +119,14 @@ def test_frames_that_came_before_a_denial_are_never_taken_for_a_request(parser_n
     smuggled = b"GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
 
     async def test(server: Server) -> None:
-        for octets in (frame(TEXT, smuggled, mask=bytes(4)), frame(TEXT, smuggled, mask=None), smuggled):
-            answer = await until_closed(server, upgrade("/", b"Connection: close") + octets)
-            assert answer.startswith(b"HTTP/1.1 403 ")
-            assert answer.count(b"HTTP/1.1") == 1
+        for mask in (bytes(4), b"\r\n\r\n", None):
+            for size in (len(smuggled), 126, 70_000):
+                octets = frame(TEXT, smuggled.rjust(size, b"\n"), mask=mask)
+                answer = await until_closed(server, upgrade() + octets)
+                assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == [b"403", b"400"]
 
     run_served("asyncio", app, test, http=parser_name)
-    assert [scope["path"] for scope in app.scopes] == ["/"] * 3
+    assert [scope["path"] for scope in app.scopes] == ["/"] * 9
 
 
 # What an application must not do
@@ -172,7 +174,7 @@ def test_an_application_that_fails_before_it_accepts_is_a_500_and_logged_once(
     app = Noted(bad)
 
     async def test(server: Server) -> None:
-        assert await until_closed(server, upgrade()) == FAILED
+        assert await until_closed(server, upgrade("/", b"Connection: close")) == FAILED
         await until(lambda: app.ended)
 
     run_served(loop_name, app, test)

@@ -15,7 +15,7 @@ from miniasgi.types import Receive, Scope, Send
 from tests.server.embedded import serving
 from tests.support import descriptors, run_on, until
 from tests.websocket.apps import Noted, accept, send_bytes
-from tests.websocket.frames import BINARY, DEFLATE, TEXT, Peer, close, frame, upgrade
+from tests.websocket.frames import BINARY, CLOSE, DEFLATE, TEXT, Peer, close, frame, upgrade
 
 pytest.importorskip("websockets", reason="the package websockets is not installed")
 
@@ -70,6 +70,10 @@ async def session(server: Server, die: random.Random) -> str:
         peer.writer.write_eof()
     elif mine == "stays":
         peer.send(frame(TEXT) * 4)
+        if theirs != "denies" and not impatient:
+            while (await peer.frame()).opcode != CLOSE:
+                pass
+        peer.send(close())
     if mine == "resets":
         peer.reset()
     elif mine != "goes":
