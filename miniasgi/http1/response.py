@@ -40,6 +40,7 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {
     414: "URI Too Long",
     416: "Range Not Satisfiable",
     422: "Unprocessable Content",
+    426: "Upgrade Required",
 }
 _STATUS_LINES = {status: f"HTTP/1.1 {status} {phrase}\r\n".encode() for status, phrase in _PHRASES.items()}
 #: The usual final statuses and their status lines, with line ends; status_line() has them all.

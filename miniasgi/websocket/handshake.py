@@ -67,8 +67,9 @@ def read_handshake(head: RequestHead) -> Handshake | Refusal:
         return Refusal(405, [(b"allow", b"GET")], f"WebSocket handshake with {head.line.method}, expected GET")
     versions = found.get(b"version", [])
     if versions != [b"13"]:
-        # RFC 6455 §4.2.2 and §4.4: with the version that there is, so that the client may try again.
-        fields = [(b"sec-websocket-version", b"13"), (b"upgrade", b"websocket")]
+        # RFC 6455 §4.2.2 and §4.4: with the version that there is, so that the client may try again. RFC 9110 §7.8: who
+        # sends Upgrade names it in Connection.
+        fields = [(b"sec-websocket-version", b"13"), (b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
         return Refusal(426, fields, f"WebSocket version {b', '.join(versions)[:40]!r}, expected 13")
     if head.section.length:
         return Refusal(400, [], "WebSocket handshake with content")

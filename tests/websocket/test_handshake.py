@@ -113,7 +113,7 @@ def test_another_version_is_told_which_there_is(versions: tuple[bytes, ...], sai
     found = refusal(handshake(*fields, without=VERSION[0]))
     assert found == Refusal(
         426,
-        [(b"sec-websocket-version", b"13"), (b"upgrade", b"websocket")],
+        [(b"sec-websocket-version", b"13"), (b"upgrade", b"websocket"), (b"connection", b"Upgrade")],
         f"WebSocket version {said}, expected 13",
     )
 

@@ -123,6 +123,40 @@ def test_a_bomb_takes_no_memory(fragments: int) -> None:
         assert not [line for line in server.errors if "Traceback" in line]
 
 
+# Cuts
+
+
+def test_no_cut_makes_a_frame_of_what_is_none(loop_name: str) -> None:
+    """Masks and contents that look like the beginning of a frame where the octets before them are forgotten."""
+    app = Noted(listen)
+    masks = (b"\x81\x80ab", b"\x82\x80ab", b"\x81\x81ab", b"\x88\x80ab", bytes(4))
+    content = b"\x82\x81\x00\x00\x00\x00xyz" * 2
+
+    async def test(server: Server) -> None:
+        for mask in masks:
+            octets = frame(BINARY, content, mask=mask) + frame(BINARY, content * 10, mask=mask)
+            octets += frame(BINARY, content, mask=mask, final=False) + frame(CONTINUATION, content, mask=mask)
+            # At every place of the first and of the second one's head, and of both fragments.
+            for cut in [*range(1, 40), *range(len(octets) - 50, len(octets))]:
+                peer = await Peer.join(server.port)
+                peer.send(octets[:cut])
+                await turns()
+                peer.send(octets[cut:] + close())
+                assert close_code(await peer.frames()) == 1000, f"mask {mask!r}, cut at {cut}"
+                peer.close()
+                await until(lambda: app.received[-1]["type"] == "websocket.disconnect")
+                assert app.texts == [content, content * 10, content * 2], f"mask {mask!r}, cut at {cut}"
+                app.received.clear()
+
+    run_served(loop_name, app, test)
+
+
+async def turns() -> None:
+    """Let the server read what has been sent: loopback delivers at once, so that a few turns of the loop suffice."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
 # Octets from a die
 
 
@@ -187,8 +221,7 @@ async def told(server: Server, app: Noted, fields: tuple[bytes, ...], parts: lis
     peer = await Peer.join(server.port, "/", *fields)
     for part in parts:
         peer.send(part)
-        for _ in range(3):  # so that most of them are read one by one
-            await asyncio.sleep(0)
+        await turns()  # so that most of them are read one by one
     if peer.writer.can_write_eof():
         peer.writer.write_eof()  # else a server that was told of a long frame would wait for it
     code = close_code(await peer.frames())

@@ -14,6 +14,7 @@ import pytest
 
 from miniasgi import Server
 from miniasgi.server import server as server_module
+from miniasgi.server import service as service_module
 from miniasgi.server import websocket as websocket_module
 from miniasgi.types import Message, Receive, Scope, Send
 from tests.server.embedded import serving
@@ -152,6 +153,7 @@ def test_what_waited_for_the_application_comes_in_its_order_with_the_close_behin
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines are checked twenty times a second, and a client has a fifth of one to answer a close."""
     monkeypatch.setattr(server_module, "TICK_SECONDS", 0.05)
+    monkeypatch.setattr(service_module, "TICK_SECONDS", 0.05)
     monkeypatch.setattr(websocket_module, "_CLOSE_SECONDS", 0.2)
 
 
