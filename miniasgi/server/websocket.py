@@ -16,7 +16,7 @@ from .. import importer
 from ..asgi.body import HIGH_WATER
 from ..asgi.scope import Origin
 from ..asgi.websocket import WebSocketExchange
-from ..errors import ApplicationError, StartupError
+from ..errors import ApplicationError, ClientDisconnected, StartupError
 from ..websocket import codec as codecs
 from ..websocket.codec import Codec, CodecFactory
 from .flow import Flow
@@ -197,6 +197,9 @@ class WebSocketConnection(Flow):
     # The exchange calls these
 
     def send_message(self, data: str | bytes) -> None:
+        if self.transport.is_closing():
+            # Its loss has not been told yet, and would never be if the application went on without a pause.
+            raise ClientDisconnected("the client has gone")
         octets = self._codec.message(data)
         self._exchange.octets += len(octets)
         self.transport.write(octets)
