@@ -129,7 +129,7 @@ def test_http_1_0_has_no_upgrade(wired: Any) -> None:
             b": 13",
             b": 8",
             b"426 Upgrade Required",
-            b"sec-websocket-version: 13\r\nupgrade: websocket\r\n",
+            b"sec-websocket-version: 13\r\nupgrade: websocket\r\nconnection: Upgrade\r\n",
             "WebSocket version b'8', expected 13",
         ),
         (KEY, b"x", b"400 Bad Request", b"", "Sec-WebSocket-Key b'x', expected 16 octets in base64, once"),

@@ -261,8 +261,13 @@ def test_sockets_that_come_when_it_stops_are_closed(run_group: RunGroup) -> None
     running = run_group(hello)
     running.control.next("ready")
     late = listening()
-    running.group.stop()
-    running.group.listen(1, late)
+
+    def stop_and_listen() -> None:
+        # In one turn of its loop: between two, it might have come to its end.
+        running.group.stop()
+        running.group.listen(1, late)
+
+    running.group._loop.soon(stop_and_listen)
     running.thread.join(10)
     assert not running.thread.is_alive()
     assert late[0].fileno() == -1
