@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests.support import ServerProcess, connect, read_all
@@ -20,6 +22,8 @@ def test_a_client_gets_a_501_and_the_log_names_the_package_once() -> None:
                 head, _, content = read_all(client).partition(b"\r\n\r\n")
                 assert head.startswith(b"HTTP/1.1 501 Not Implemented\r\n")
                 assert content == b"WebSockets are not available\n"
+        server.signal(signal.SIGTERM)
+        assert server.exit_status() == 0  # and all that it has said has been read
         assert len([line for line in server.errors if "pip install websockets" in line]) == 1
 
 
