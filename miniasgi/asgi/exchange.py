@@ -23,9 +23,9 @@ from ..errors import ApplicationError, ClientDisconnected, FileEnded
 from ..http1.head import RequestHead
 from ..types import App, Message, Scope
 from .body import ContentSource, RequestSide
-from .messages import FilePart, field_name, listed, octets, required
+from .messages import FilePart, field_name, listed, octets, required, untyped
 
-__all__ = ["Exchange", "ResponseWriter"]
+__all__ = ["PLAIN_TEXT", "Exchange", "ResponseWriter"]
 
 logger = logging.getLogger("miniasgi.server")
 
@@ -146,7 +146,7 @@ class Exchange(RequestSide):
         try:
             kind = message["type"]
         except (KeyError, TypeError):
-            raise ApplicationError(f"{message!r:.80} sent, expected a dict with a 'type'") from None
+            raise untyped(message) from None
         state = self._state
         if kind == "http.response.body":
             if state == HELD:
@@ -295,7 +295,7 @@ class Exchange(RequestSide):
         if self._state == COMPLETE or self.gone:
             return
         if self._state <= HELD:
-            self.source.respond(self, 500, _FAILURE_FIELDS, b"Internal Server Error\n")
+            self.source.respond(self, 500, PLAIN_TEXT, b"Internal Server Error\n")
         else:
             self._state = ABORTED
             self.source.abort(self)
@@ -332,7 +332,8 @@ _EXPECTED: dict[int, str] = {
     ABORTED: "nothing more: the response was cut",
 }
 
-_FAILURE_FIELDS: list[tuple[bytes, bytes]] = [(b"content-type", b"text/plain; charset=utf-8")]
+#: The fields of an answer that the server makes itself.
+PLAIN_TEXT: list[tuple[bytes, bytes]] = [(b"content-type", b"text/plain; charset=utf-8")]
 
 
 def _raise(error: BaseException) -> None:

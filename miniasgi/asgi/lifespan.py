@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import ApplicationError, StartupError
 from ..types import App, Message
+from .messages import untyped
 
 __all__ = ["Lifespan"]
 
@@ -115,7 +116,7 @@ class Lifespan:
         try:
             kind = message["type"]
         except (KeyError, TypeError):
-            raise ApplicationError(f"{message!r:.80} sent, expected a dict with a 'type'") from None
+            raise untyped(message) from None
         if kind in ("lifespan.startup.complete", "lifespan.startup.failed"):
             if self._started.cancelled():
                 return

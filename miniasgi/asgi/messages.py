@@ -13,7 +13,12 @@ from typing import Any
 from ..errors import ApplicationError
 from ..types import Message
 
-__all__ = ["FilePart", "field_name", "listed", "octets", "required"]
+__all__ = ["FilePart", "field_name", "listed", "octets", "required", "untyped"]
+
+
+def untyped(message: object) -> ApplicationError:
+    """What is wrong with what was sent for a message, but has no type."""
+    return ApplicationError(f"{message!r:.80} sent, expected a dict with a 'type'")
 
 
 def required(message: Message, key: str) -> Any:

@@ -44,6 +44,11 @@ class Origin:
         self.state = state
         self.draining = draining or Event()
 
+    @property
+    def peer(self) -> str:
+        """The client's address for a log line."""
+        return f"{self.client[0]}:{self.client[1]}" if self.client else "-"
+
 
 def http_scope(head: RequestHead, origin: Origin) -> Scope:
     """The scope of one request."""
@@ -80,23 +85,13 @@ def http_scope(head: RequestHead, origin: Origin) -> Scope:
 
 def websocket_scope(head: RequestHead, origin: Origin, subprotocols: list[str]) -> Scope:
     """The scope of one WebSocket (ASGI WebSocket 2.5, "WebSocket Connection Scope")."""
-    line = head.line
-    return {
-        "type": "websocket",
-        "asgi": {"version": "3.0", "spec_version": "2.5"},
-        "http_version": line.version,
-        "scheme": "wss" if origin.scheme == "https" else "ws",
-        "path": line.path,
-        "raw_path": line.raw_path,
-        "query_string": line.query,
-        "root_path": origin.root_path,
-        "headers": head.fields.copy(),
-        "client": origin.client,
-        "server": origin.server,
-        "subprotocols": subprotocols.copy(),
-        "state": origin.state.copy(),
-        "extensions": {
-            "websocket.http.response": {},
-            "miniasgi.draining": {"event": origin.draining},
-        },
+    scope = http_scope(head, origin)
+    del scope["method"]
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if origin.scheme == "https" else "ws"
+    scope["subprotocols"] = subprotocols.copy()
+    scope["extensions"] = {
+        "websocket.http.response": {},
+        "miniasgi.draining": {"event": origin.draining},
     }
+    return scope

@@ -17,8 +17,8 @@ from typing import Protocol
 from ..errors import ApplicationError, ClientDisconnected
 from ..http1.head import RequestHead
 from ..types import App, Field, Message, Scope
-from .exchange import COMPLETE, HELD, Exchange, ResponseWriter
-from .messages import listed
+from .exchange import COMPLETE, HELD, PLAIN_TEXT, Exchange, ResponseWriter
+from .messages import listed, untyped
 
 __all__ = ["SessionWriter", "WebSocketExchange", "WebSocketStarter"]
 
@@ -123,7 +123,7 @@ class WebSocketExchange(Exchange):
         try:
             kind = message["type"]
         except (KeyError, TypeError):
-            raise ApplicationError(f"{message!r:.80} sent, expected a dict with a 'type'") from None
+            raise untyped(message) from None
         session = self._session
         if session == OPEN:
             if kind == "websocket.send":
@@ -147,7 +147,7 @@ class WebSocketExchange(Exchange):
             if kind == "websocket.close":
                 _close(message)  # which only an open session could tell the client
                 self._session = DENIED
-                self.source.respond(self, 403, _TEXT, b"Forbidden\n")
+                self.source.respond(self, 403, PLAIN_TEXT, b"Forbidden\n")
                 return
             if kind == "websocket.http.response.start":
                 await super().send({**message, "type": "http.response.start"})
@@ -250,5 +250,3 @@ _EXPECTED: dict[int, str] = {
     OPEN: "'websocket.send' or 'websocket.close'",
     CLOSED: "nothing more: the WebSocket has been closed",
 }
-
-_TEXT: list[Field] = [(b"content-type", b"text/plain; charset=utf-8")]

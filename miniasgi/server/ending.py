@@ -122,8 +122,7 @@ class EndingHalf(WritingHalf):
     @property
     def peer(self) -> str:
         """The client's address for a log line."""
-        client = self._origin.client
-        return f"{client[0]}:{client[1]}" if client else "-"
+        return self._origin.peer
 
     def refuse(self, error: RequestError) -> None:
         """Answer a request with the error's status, and end the connection. No other code writes a 4xx."""

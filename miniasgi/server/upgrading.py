@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
+from ..asgi.exchange import PLAIN_TEXT
 from ..asgi.scope import websocket_scope
 from ..asgi.websocket import SessionWriter, WebSocketExchange
 from ..errors import BadRequest, ClientDisconnected
 from ..http1.head import RequestHead
-from ..types import Field, Fields, Scope
+from ..types import Field, Scope
 from ..websocket.codec import Codec, Offer
 from ..websocket.handshake import Handshake, Refusal, asks_for_websocket, encode_accept, read_handshake
 from .ending import BUSY, UPGRADED, EndingHalf
@@ -25,8 +26,6 @@ from .websocket import WebSocketConnection
 __all__ = ["UpgradingHalf"]
 
 logger = logging.getLogger("miniasgi.server")
-
-_TEXT: Fields = [(b"content-type", b"text/plain; charset=utf-8")]
 
 
 class _Upgrade(NamedTuple):
@@ -60,7 +59,7 @@ class UpgradingHalf(EndingHalf):
             return websocket_scope(exchange.head, self._origin, upgrade.handshake.subprotocols)
         logger.info("%s: refused with %d: %s", self.peer, refusal.status, refusal.reason)
         content = b"WebSocket handshake refused\n" if refusal.status != 501 else b"WebSockets are not available\n"
-        self.respond(exchange, refusal.status, [*_TEXT, *refusal.fields], content)
+        self.respond(exchange, refusal.status, [*PLAIN_TEXT, *refusal.fields], content)
         return None
 
     def _read(self, exchange: WebSocketExchange) -> Refusal | None:

@@ -230,23 +230,18 @@ class WebSocketConnection(Flow):
     def check_deadlines(self, now: float) -> None:
         """Ping, and end what has taken too long; called about once a second."""
         if now >= self.write_deadline and not self.check_write_progress():
-            logger.info("%s: the client takes nothing, WebSocket cut", self._peer)
+            logger.info("%s: the client takes nothing, WebSocket cut", self._origin.peer)
             self.transport.abort()
         elif now >= self.read_deadline:
             if self._closing:
                 self.transport.abort()
             elif self._pinged:
-                logger.info("%s: no sign of life, WebSocket closed", self._peer)
+                logger.info("%s: no sign of life, WebSocket closed", self._origin.peer)
                 self.send_close(_PING_TIMEOUT, "keepalive ping timeout")
                 # Nobody is there who would answer it.
                 self.transport.close()
             else:
                 self._check_life()
-
-    @property
-    def _peer(self) -> str:
-        client = self._origin.client
-        return f"{client[0]}:{client[1]}" if client else "-"
 
     def _expect_life(self) -> None:
         """Have the client pinged when it has been silent for as long as it may."""

@@ -11,13 +11,13 @@ import socket
 import threading
 from array import array
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
 from ..errors import StartupError
 
-__all__ = ["Channel", "Closed", "Said"]
+__all__ = ["Channel", "Closed", "Correspondent", "Said"]
 
 #: A message: "kind", and what that kind has to say. "sockets" are those that came with it.
 Said: TypeAlias = dict[str, Any]
@@ -138,3 +138,24 @@ def _descriptors(octets: bytes) -> array[int]:
     found = array("i")
     found.frombytes(octets[: len(octets) - len(octets) % found.itemsize])
     return found
+
+
+class Correspondent:
+    """What is at the other end of a channel: the part that handles of processes and threads have in common."""
+
+    channel: Channel  # set by the subclass
+
+    def fileno(self) -> int:
+        return self.channel.fileno()
+
+    def close(self) -> None:
+        """Let go of the channel."""
+        self.channel.close()
+
+    def tell(self, kind: str, sockets: Sequence[socket.socket] = (), **values: Any) -> None:
+        """Send a message; one that has gone, or does not listen, does not get it."""
+        self.channel.send(kind, sockets, wait=False, **values)
+
+    def receive(self) -> list[Said]:
+        """What it has said. Raises Closed."""
+        return self.channel.receive(wait=False)

@@ -7,15 +7,13 @@ import os
 import pickle
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from ..errors import StartupError
-from .channel import Channel, Said
+from .channel import Channel, Correspondent
 from .spec import WorkerSpec
 
 __all__ = ["REPORT_SIGNAL", "SIGNALS_HELD_BACK", "ProcessWorker", "unpack"]
@@ -75,7 +73,7 @@ def interpreter_options(words: Sequence[str]) -> list[str]:
     return found
 
 
-class PythonProcess:
+class PythonProcess(Correspondent):
     """A fresh Python that runs process_main, in one of its roles. Raises StartupError if it cannot be started."""
 
     def __init__(self, spec: WorkerSpec, role: str) -> None:
@@ -99,21 +97,6 @@ class PythonProcess:
         # What is no text there, such as a Path, is not looked at by Python either.
         path = [each for each in sys.path if isinstance(each, str)]
         self.tell("spec", spec=packed, role=role, path=path, arguments=sys.argv)
-
-    def fileno(self) -> int:
-        return self.channel.fileno()
-
-    def close(self) -> None:
-        """Let go of the channel."""
-        self.channel.close()
-
-    def tell(self, kind: str, sockets: Sequence[socket.socket] = (), **values: Any) -> None:
-        """Send the process a message; one that has gone, or does not listen, does not get it."""
-        self.channel.send(kind, sockets, wait=False, **values)
-
-    def receive(self) -> list[Said]:
-        """What it has said. Raises Closed."""
-        return self.channel.receive(wait=False)
 
     def exit_status(self) -> int | None:
         """As subprocess has it; None while it runs."""

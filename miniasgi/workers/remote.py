@@ -15,12 +15,18 @@ from ..errors import StartupError
 from ..observe import logs
 from .channel import Channel, Closed, Said
 
-__all__ = ["Remote", "Told"]
+__all__ = ["Remote", "Told", "send_failure"]
 
 logger = logging.getLogger("miniasgi.server")
 
 # 100,000: characters of a traceback that are sent, from its end, or of a report; a recursion has more.
 _MOST_DETAILS = 100_000
+
+
+def send_failure(channel: Channel, error: StartupError) -> None:
+    """Say why a worker, or what would fork it, cannot start."""
+    details = error.details[-_MOST_DETAILS:]
+    channel.send("failed", message=str(error), details=details, status=error.exit_status)
 
 
 class Told(Protocol):
@@ -89,8 +95,7 @@ class Remote:
 
     def failed(self, error: StartupError) -> None:
         """Say why the worker cannot start."""
-        details = error.details[-_MOST_DETAILS:]
-        self._channel.send("failed", message=str(error), details=details, status=error.exit_status)
+        send_failure(self._channel, error)
 
     def recycle(self, reason: str) -> None:
         """Ask to be replaced."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from ..errors import StartupError
 from ..observe import logs
-from .channel import Channel, Said
+from .channel import Channel, Correspondent
 from .remote import Remote
 from .spec import WorkerSpec
 from .worker import run_worker
@@ -21,7 +18,7 @@ __all__ = ["ThreadWorker"]
 logger = logging.getLogger("miniasgi.server")
 
 
-class ThreadWorker:
+class ThreadWorker(Correspondent):
     """A thread that runs one worker. What blocks goes to *pool*, which all threads share."""
 
     pid = 0
@@ -56,21 +53,6 @@ class ThreadWorker:
         finally:
             self._status = status
             self._theirs.close()
-
-    def fileno(self) -> int:
-        return self.channel.fileno()
-
-    def close(self) -> None:
-        """Let go of the channel."""
-        self.channel.close()
-
-    def tell(self, kind: str, sockets: Sequence[socket.socket] = (), **values: Any) -> None:
-        """Send the worker a message; one that has gone, or does not listen, does not get it."""
-        self.channel.send(kind, sockets, wait=False, **values)
-
-    def receive(self) -> list[Said]:
-        """What it has said. Raises Closed."""
-        return self.channel.receive(wait=False)
 
     def exit_status(self) -> int | None:
         """0 or what failed; None while it runs."""

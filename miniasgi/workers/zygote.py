@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from .channel import Channel, Closed, Said
+from .channel import Channel, Closed, Correspondent, Said
 from .exits import UNKNOWN
 from .process import PythonProcess
 from .spec import WorkerSpec
@@ -24,7 +24,7 @@ __all__ = ["ForkedWorker", "Preloader"]
 logger = logging.getLogger("miniasgi.server")
 
 
-class ForkedWorker:
+class ForkedWorker(Correspondent):
     """A worker process that a zygote has forked, or is about to."""
 
     def __init__(self, zygote: Zygote, number: int) -> None:
@@ -42,13 +42,6 @@ class ForkedWorker:
     def name(self) -> str:
         return f"process {self.pid}" if self.pid else "process not forked yet"
 
-    def fileno(self) -> int:
-        return self.channel.fileno()
-
-    def close(self) -> None:
-        """Let go of the channel."""
-        self.channel.close()
-
     def tell(self, kind: str, sockets: Sequence[socket.socket] = (), **values: Any) -> None:
         """Send the worker a message; one that has gone, or does not listen, does not get it."""
         if kind == "stop" and not self.pid and self.status is None:
@@ -56,7 +49,7 @@ class ForkedWorker:
             self._zygote.forget(self)
             self.status = 0
         else:
-            self.channel.send(kind, sockets, wait=False, **values)
+            super().tell(kind, sockets, **values)
 
     def receive(self) -> list[Said]:
         """What it has said. Raises Closed."""
@@ -64,7 +57,7 @@ class ForkedWorker:
         if failure is not None:
             return [failure]
         try:
-            return self.channel.receive(wait=False)
+            return super().receive()
         except Closed:
             self._closed = True
             raise

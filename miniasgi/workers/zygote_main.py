@@ -20,6 +20,7 @@ from ..errors import StartupError
 from ..observe import logs
 from .channel import Channel, Closed, Said
 from .process import SIGNALS_HELD_BACK
+from .remote import send_failure
 from .spec import WorkerSpec
 from .title import set_title, title
 
@@ -41,8 +42,7 @@ def run_zygote(spec: WorkerSpec, channel: Channel) -> tuple[WorkerSpec, Channel]
                 loaded = importer.load(spec.app, factory=config.factory, app_dir=config.app_dir)
             spec = replace(spec, loaded=loaded)
     except StartupError as error:
-        details = error.details[-100_000:]
-        channel.send("failed", message=str(error), details=details, status=error.exit_status)
+        send_failure(channel, error)
         return None
     logs.configure(config.log_level)
     if threading.active_count() > 1:
