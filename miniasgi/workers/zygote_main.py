@@ -36,6 +36,7 @@ def run_zygote(spec: WorkerSpec, channel: Channel) -> tuple[WorkerSpec, Channel]
     """
     set_title(title("zygote", spec.app_name))
     config = spec.config
+    threads = set(threading.enumerate())
     try:
         if isinstance(spec.app, str):
             with _ended_with(channel):
@@ -45,8 +46,8 @@ def run_zygote(spec: WorkerSpec, channel: Channel) -> tuple[WorkerSpec, Channel]
         send_failure(channel, error)
         return None
     logs.configure(config.log_level)
-    if threading.active_count() > 1:
-        names = ", ".join(sorted(each.name for each in threading.enumerate() if each is not threading.main_thread()))
+    if started := set(threading.enumerate()) - threads:
+        names = ", ".join(sorted(each.name for each in started))
         logger.warning("the application has started threads while it was loaded, which forked workers lack: %s", names)
     # What is there now is never collected: looking at it would copy its pages into each worker.
     gc.collect()
