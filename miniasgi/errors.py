@@ -44,6 +44,8 @@ class RequestError(MiniasgiError):
     """A request that is refused; its text says what was found, for the log, and never goes back to the client."""
 
     status = 400
+    #: Field lines that the answer gets.
+    fields = b""
 
 
 class BadRequest(RequestError):
@@ -99,9 +101,11 @@ class VersionNotSupported(RequestError):
 
 
 class Overloaded(RequestError):
-    """Nobody's fault: more requests are running than ``limit_concurrency`` allows (RFC 9110 §15.6.4)."""
+    """Nobody's fault: as many requests run and wait as ``limit_concurrency`` allows (RFC 9110 §15.6.4)."""
 
     status = 503
+    # 5 s: half of what a server that stops gives its requests, by default.
+    fields = b"retry-after: 5\r\n"
 
 
 class ApplicationError(MiniasgiError):

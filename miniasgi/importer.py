@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
+from miniasgi.config.options import did_you_mean
 from miniasgi.errors import StartupError
-from miniasgi.options import did_you_mean
 
 __all__ = ["brief", "load", "load_object", "takes", "user_traceback"]
 

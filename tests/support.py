@@ -173,6 +173,8 @@ class Wire:
         """Let time pass, with a sweep at the end of it."""
         self.clock.seconds += seconds
         self.service.tick()
+        if self.service.gate is not None:
+            self.loop.call_soon(self.service.gate.check_deadlines, self.service.now)
         if not self.lost:
             self.loop.call_soon(self.protocol.check_deadlines, self.service.now)  # type: ignore[attr-defined]
         self.turn()

@@ -232,6 +232,7 @@ def test_servers_are_chosen_by_globs_with_what_their_family_is_measured_by() -> 
         *("nginx", "granian-static"),
         *("miniasgi-one-worker", "granian-workers"),
         *("uvicorn-websockets-sansio", "granian-websocket"),
+        *("uvicorn-tls", "granian-tls"),
     ]
     with pytest.raises(ValueError, match="apache"):
         servers.choose("granian,apache*")

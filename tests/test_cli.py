@@ -9,19 +9,23 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from miniasgi.cli import help_text, main
+from miniasgi.cli import main
 from miniasgi.config import OPTIONS, Config
+from miniasgi.config.options import Option
 from miniasgi.errors import StartupError
-from miniasgi.options import Option
 
 ROOT = Path(__file__).parents[1]
 RUN = "miniasgi.workers.run"  # the module whose run the command line calls
+
+
+Reread = Callable[[], tuple[str | None, Config]]
 
 
 class FakeServer:
@@ -30,9 +34,11 @@ class FakeServer:
     def __init__(self) -> None:
         self.calls: list[tuple[str | None, Config]] = []
         self.ending: int | BaseException = 0
+        self.reread: Reread  # set by run()
 
-    def run(self, app: str | None, config: Config) -> int:
+    def run(self, app: str | None, config: Config, reread: Reread) -> int:
         self.calls.append((app, config))
+        self.reread = reread
         if isinstance(self.ending, BaseException):
             raise self.ending
         return self.ending
@@ -48,6 +54,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     for option in OPTIONS:
         monkeypatch.delenv(option.env, raising=False)
         monkeypatch.delenv(option.variable or option.env, raising=False)
+    for name in ("MINIASGI_APP", "MINIASGI_CONFIG", "MINIASGI_ENV_FILE"):
+        monkeypatch.delenv(name, raising=False)
     fake = FakeServer()
     module = ModuleType(RUN)
     module.run = fake.run  # type: ignore[attr-defined]  # a module made by hand
@@ -82,6 +90,11 @@ def test_every_option_can_be_typed_and_every_variable_set(server: FakeServer, mo
         "root_path": "/r",
         "host": "::1",
         "port": "1",
+        "bind": "[::1]:80",
+        "uds": "my.sock",
+        "uds_mode": "600",
+        "uds_owner": "me:us",
+        "fd": "3",
         "backlog": "2",
         "reuse_port": "off",
         "workers": "auto",
@@ -124,19 +137,41 @@ def test_every_option_can_be_typed_and_every_variable_set(server: FakeServer, mo
         "static_cache": "off",
         "mime": "md=text/markdown",
         "basic_auth": "me:hash",
+        "ssl_certfile": "cert.pem",
+        "ssl_keyfile": "key.pem",
+        "ssl_keyfile_password": "secret",
+        "ssl_sni": "*.example.org=cert,key",
+        "ssl_min_version": "1.3",
+        "ssl_ciphers": "ECDHE+AESGCM",
+        "ssl_ca_certs": "ca.pem",
+        "ssl_cert_reqs": "required",
+        "ssl_context_factory": "my.tls:make",
+        "proxy_headers": "off",
+        "forwarded_allow_ips": "*",
+        "proxy_protocol": "on",
         "log_level": "trace",
         "access_log": "off",
+        "log_format": "json",
+        "access_log_format": "%(h)s",
+        "access_logfile": "access.log",
+        "error_logfile": "error.log",
+        "log_config": "log.toml",
+        "use_colors": "off",
+        "request_id": "x-request-id",
         "limit_request_line": "1k",
         "limit_request_field_size": "2k",
         "limit_request_fields": "3",
         "limit_request_head": "4k",
         "limit_request_body": "5m",
         "limit_concurrency": "6",
+        "limit_queue": "7",
         "timeout_request_header": "7",
         "timeout_request_body": "8s",
         "timeout_keep_alive": "9m",
         "timeout_write": "1h",
         "timeout_graceful_shutdown": "0",
+        "timeout_queue": "1",
+        "timeout_ssl_handshake": "2",
         "reload": "on",
         "reload_dir": str(ROOT),
         "reload_include": "*.css",
@@ -271,7 +306,8 @@ def test_a_value_in_brackets_may_be_left_out(server: FakeServer, tmp_path: Path,
     bare = option.read(option.kind.bare, option.flag)
     assert main([option.flag, "--static", str(tmp_path)]) == 0
     assert main(["--static", str(tmp_path), option.flag]) == 0
-    assert bare != option.default
+    # That of --proxy-headers is the default, and there to be typed as for uvicorn.
+    assert (bare != option.default) == (option.name != "proxy_headers")
     assert [getattr(config, option.name) for _, config in server.calls] == [bare, bare]
 
 
@@ -414,7 +450,11 @@ def test_a_pair_that_is_automatic_can_be_switched_either_way(
             "--listing: found '', expected one or more of html, json, with commas between them, or none",
         ),
         (
-            ["--static", ".", "--spa", "a:b"],
+            ["a:b", "--static", ".", "--spa", "c:d"],
+            "'c:d': one APP is expected, found 'a:b' too (try 'miniasgi --help')",
+        ),
+        (
+            ["--static", ".", "--spa=a:b"],
             "--spa: found 'a:b', expected a file's path inside DIR, such as index.html, or none",
         ),
         (["--hash-pasword"], "--hash-pasword: no such option; did you mean --hash-password? (try 'miniasgi --help')"),
@@ -433,9 +473,11 @@ def test_an_option_cannot_be_shortened(server: FakeServer, capsys: pytest.Captur
     assert refused(capsys, "a:b", "--por", "1").startswith("--por: no such option; did you mean --port?")
 
 
-def test_a_pair_takes_no_value(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
-    assert refused(capsys, "a:b", "--no-access-log=1").endswith("takes no value, found '1'")
-    assert refused(capsys, "a:b", "--reuse-port=auto").endswith("takes no value, found 'auto'")
+def test_what_switches_off_and_what_is_no_pair_take_no_value(
+    server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for word, value in (("--no-access-log=1", "1"), ("--factory=on", "on"), ("--no-proxy-headers=for", "for")):
+        assert refused(capsys, "a:b", word) == f"{word.partition('=')[0]}: takes no value, found {value!r}"
 
 
 @pytest.mark.parametrize("status", [0, 3])
@@ -470,33 +512,9 @@ def test_help_is_printed_without_an_app_and_serves_nothing(
 ) -> None:
     assert main([flag]) == 0
     printed = capsys.readouterr()
-    assert printed.out == help_text("miniasgi")
+    assert printed.out.startswith("usage: miniasgi APP [options]\n")
     assert printed.err == ""
     assert server.calls == []
-
-
-def test_help_names_every_option_its_group_and_its_default() -> None:
-    text = help_text("miniasgi", 100)
-    words = " ".join(text.split())
-    for option in OPTIONS:
-        assert f"\n{option.group}:\n" in text
-        assert f"\n  {option.flag}" in text
-        assert option.help in words
-        for name in filter(None, [option.negative, *option.aliases, option.variable]):
-            assert name in words
-    assert "[16 KiB]" in words
-    assert " it is replaced. Also --timeout, -t. [30 s] " in words
-    assert " may use. Also -w, $WEB_CONCURRENCY. [1] " in words
-    assert words.count(" Also ") == sum(bool(option.aliases or option.variable) for option in OPTIONS)
-    assert "\n  --reuse-port / --no-reuse-port\n" in text
-    assert "--listing [html,json] " in text
-    assert text.startswith("usage: miniasgi APP [options]\n       miniasgi --static DIR [options]\n")
-
-
-@pytest.mark.parametrize(("columns", "widest"), [(20, 80), (80, 80), (93, 93), (300, 100)])
-@pytest.mark.parametrize("prog", ["miniasgi", "python -m miniasgi"])
-def test_help_fits_the_terminal(prog: str, columns: int, widest: int) -> None:
-    assert max(len(line) for line in help_text(prog, columns).splitlines()) <= widest
 
 
 def test_version_names_what_the_server_runs_on(
@@ -513,6 +531,103 @@ def test_version_names_what_the_server_runs_on(
     assert lines[0].startswith("miniasgi ")
     assert lines[1].endswith(f" {'.'.join(map(str, sys.version_info[:3]))}")
     assert lines[2:] == ["uvloop not installed", "httptools of-httptools", "h11 of-h11"]
+
+
+# Files
+
+
+def test_everything_may_stand_in_a_file(server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text("app = 'a:b'\nport = 1", encoding="utf-8")
+    assert main(["-c", str(file)]) == 0
+    monkeypatch.setenv("MINIASGI_CONFIG", str(file))
+    assert main(["c:d", "--port", "2"]) == 0
+    assert server.calls == [("a:b", Config(port=1)), ("c:d", Config(port=2))]
+
+
+def test_the_server_can_read_the_file_again(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text("port = 1", encoding="utf-8")
+    monkeypatch.setenv("MINIASGI_BACKLOG", "5")
+    assert main(["a:b", "-c", str(file), "--header", "a: b"]) == 0
+    file.write_text("port = 2\nbacklog = 3\nheader = ['c: d']\napp = 'e:f'", encoding="utf-8")
+    monkeypatch.setenv("MINIASGI_BACKLOG", "6")  # as a hook may do
+    assert server.reread() == ("a:b", Config(port=2, backlog=5, headers=((b"a", b"b"),)))
+    file.write_text("prot = 2", encoding="utf-8")
+    with pytest.raises(StartupError, match="prot: no such option"):
+        server.reread()
+
+
+def test_variables_from_a_file_are_the_environments_own(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("dotenv")
+    for name in ("MINIASGI_PORT", "FROM_FILE"):
+        monkeypatch.setenv(name, "")  # so that it is as before afterwards
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MINIASGI_BACKLOG", "5")
+    file = tmp_path / ".env"
+    file.write_text("MINIASGI_PORT=1\nMINIASGI_BACKLOG=6\nFROM_FILE=x", encoding="utf-8")
+    assert main(["a:b", "--env-file", str(file)]) == 0
+    assert server.config == Config(port=1, backlog=5)
+    assert os.environ["FROM_FILE"] == "x"
+    monkeypatch.delenv("MINIASGI_PORT")
+    monkeypatch.setenv("MINIASGI_ENV_FILE", str(file))
+    assert main(["--print-config"]) == 0
+    assert f"port = 1  # environment, MINIASGI_PORT (from {file})\n" in capsys.readouterr().out
+    assert refused(capsys, "a:b", "--env-file", "missing") == (
+        "--env-file: cannot read 'missing': No such file or directory"
+    )
+
+
+def test_a_warning_about_files_stands_on_standard_error(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("miniasgi.config.sources.find_table", lambda: (None, "look out"))
+    assert main(["a:b"]) == 0
+    assert capsys.readouterr() == ("", "miniasgi: warning: look out\n")
+
+
+@pytest.mark.parametrize("app", [[], ["a:b"]])
+def test_the_configuration_is_printed_with_or_without_an_app(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], app: list[str]
+) -> None:
+    assert main(["--print-config", "-w4", *app]) == 0
+    printed = capsys.readouterr()
+    assert "\nworkers = 4  # command line, -w\n" in printed.out
+    assert ('\napp = "a:b"  # command line\n' in printed.out) == bool(app)
+    assert (printed.err, server.calls) == ("", [])
+
+
+@pytest.fixture
+def rehearsal(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, Config]]:
+    """What is rehearsed, without doing it."""
+    calls = []
+    module = ModuleType("miniasgi.workers.rehearsal")
+
+    def rehearse(app: str | None, config: Config) -> str:
+        calls.append((app, config))
+        if config.port == 1:
+            raise StartupError("not so good")
+        return "all of it"
+
+    module.rehearse = rehearse  # type: ignore[attr-defined]  # a module made by hand
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return calls
+
+
+def test_a_configuration_that_is_good_is_said_to_be(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], rehearsal: list[tuple[str | None, Config]]
+) -> None:
+    assert main(["a:b", "--check-config"]) == 0
+    assert capsys.readouterr() == ("the configuration is good: all of it\n", "")
+    assert main(["a:b", "--check-config", "--port", "1"]) == 3
+    assert capsys.readouterr() == ("", "miniasgi: not so good\n")
+    assert refused(capsys, "--check-config").startswith("APP or --static DIR is missing")
+    assert rehearsal == [("a:b", Config()), ("a:b", Config(port=1))]
+    assert server.calls == []
 
 
 class FullDisk(io.StringIO):
@@ -718,10 +833,36 @@ def test_the_process_ends_with_the_status_of_a_bad_option(tmp_path: Path) -> Non
     assert done.stderr == "miniasgi: --port: found 'x', expected a whole number from 0 to 65535\n"
 
 
+def test_what_is_printed_is_a_file_that_is_good(tmp_path: Path) -> None:
+    (tmp_path / "myapp.py").write_text("async def app(scope, receive, send): ...\n", encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text("[tool.miniasgi]\napp = 'myapp:app'\nport = 9000", encoding="utf-8")
+    printed = run("-m", "miniasgi", "--loop", "asyncio", "--print-config", cwd=tmp_path)
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert "\nport = 9000  # file, pyproject.toml\n" in printed.stdout
+    (tmp_path / "my.toml").write_text(printed.stdout, encoding="utf-8")
+    (tmp_path / "pyproject.toml").unlink()
+    checked = run("-m", "miniasgi", "-c", "my.toml", "--check-config", cwd=tmp_path)
+    said = "the configuration is good: myapp:app on 127.0.0.1:9000, http, asyncio, 1 worker process\n"
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, said, "")
+
+
+def test_what_is_not_good_ends_with_its_own_status(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text("app = 'missing:app'", encoding="utf-8")
+    for words, status, begins in (
+        (["--check-config"], 3, "application 'missing:app': no module named missing"),
+        (["--check-config", "--preload", "--reload"], 2, "--preload: found --reload, too"),
+        (["--daemon"], 2, "--daemon: not possible"),
+    ):
+        done = run("-m", "miniasgi", "-c", "my.toml", *words, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (status, "")
+        assert re.fullmatch(rf"miniasgi: {begins}[^\n]+\n", done.stderr)
+
+
 def test_help_loads_neither_the_server_nor_asyncio(tmp_path: Path) -> None:
     script = (
         "import sys; from miniasgi.cli import main; main(['--help']); "
-        "names = ('asyncio', 'getpass', 'hashlib', 'miniasgi.server', 'miniasgi.static', 'miniasgi.workers'); "
+        "names = ('asyncio', 'argparse', 'dotenv', 'getpass', 'hashlib', 'tomllib', 'miniasgi.server', "
+        "'miniasgi.static', 'miniasgi.workers'); "
         "print([name for name in sys.modules if name in names], file=sys.stderr)"
     )
     done = run("-c", script, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""docs/reference/options.md says what Config says."""
+"""The pages that are made from tables say what these say."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from miniasgi.config import OPTIONS, Config
-from miniasgi.options import Option
-from miniasgi.reference import options_page
+from miniasgi.config.options import Option
+from miniasgi.config.uvicorn import ROWS
+from miniasgi.reference import options_page, uvicorn_page
 
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "options.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "reference" / "options.md"
 
 
 def test_the_page_is_what_the_generator_writes() -> None:
@@ -21,8 +23,16 @@ def test_the_page_is_what_the_generator_writes() -> None:
     )
 
 
-def test_every_field_of_config_is_an_option() -> None:
-    assert [each.name for each in OPTIONS] == [field.name for field in dataclasses.fields(Config)]
+def test_every_field_of_config_is_an_option_and_a_group_keeps_their_order() -> None:
+    fields = [field.name for field in dataclasses.fields(Config)]
+    groups = list(dict.fromkeys(each.group for each in OPTIONS))
+    assert [each.name for each in OPTIONS] == [
+        each.name
+        for group in groups
+        for each in sorted(OPTIONS, key=lambda option: fields.index(option.name))
+        if each.group == group
+    ]
+    assert {each.name for each in OPTIONS} == set(fields)
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
@@ -66,3 +76,27 @@ def test_what_is_repeatable_says_so() -> None:
 def test_a_group_is_not_split() -> None:
     headings = re.findall(r"^## (.+)$", options_page(), re.MULTILINE)
     assert len(headings) == len(set(headings))
+
+
+def test_the_page_about_uvicorn_is_what_the_generator_writes() -> None:
+    assert (DOCS / "uvicorn.md").read_text(encoding="utf-8") == uvicorn_page(), (
+        "run: python -m miniasgi.reference uvicorn > docs/uvicorn.md"
+    )
+
+
+def test_every_option_of_uvicorn_has_a_row_with_what_becomes_of_it() -> None:
+    rows = [line for line in uvicorn_page().splitlines() if line.startswith("| `")]
+    assert [re.match(r"\| `(--[\w-]+)` \| (?:`--[\w-]+`)? ?\| (\w+) \|", line).groups() for line in rows] == [  # type: ignore[union-attr]  # None fails the test as well
+        (row.flag, row.outcome) for row in ROWS
+    ]
+    assert "| `--ssl-version` |  | refused | Use `--ssl-min-version` 1.2 or 1.3. |" in rows
+
+
+def test_the_page_about_configuration_names_every_key_that_needs_a_restart() -> None:
+    from miniasgi.workers.rereading import NEEDS_RESTART
+
+    page = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    section = page.partition("## Change it while the server runs")[2].partition("\n## ")[0]
+    # What belongs to reload is named as that.
+    names = {each.name for each in OPTIONS if f"`{each.flag.removeprefix('--')}`" in section} - {"workers"}
+    assert names == {name for name in NEEDS_RESTART if not name.startswith("reload_")}

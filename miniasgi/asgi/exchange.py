@@ -16,16 +16,16 @@ import logging
 import os
 import stat
 from asyncio import CancelledError, Task
-from collections.abc import Iterable
-from typing import Protocol
 
 from ..errors import ApplicationError, ClientDisconnected, FileEnded
 from ..http1.head import RequestHead
-from ..types import App, Message, Scope
-from .body import ContentSource, RequestSide
+from ..types import App, Fields, Message, Scope
+from .body import RequestSide
 from .messages import FilePart, field_name, listed, octets, required, untyped
+from .scope import Origin
+from .writer import ResponseWriter
 
-__all__ = ["PLAIN_TEXT", "Exchange", "ResponseWriter"]
+__all__ = ["PLAIN_TEXT", "Exchange"]
 
 logger = logging.getLogger("miniasgi.server")
 
@@ -35,42 +35,6 @@ UNSTARTED, HELD, STREAMING, TRAILERS, COMPLETE, ABORTED = range(6)
 _SLICE = 256 * 1024
 
 
-class ResponseWriter(ContentSource, Protocol):
-    """What an exchange needs of its connection. None of these waits but those that say so."""
-
-    #: Whether the client is slower than the application; drain() waits until it is not.
-    write_paused: bool
-
-    async def drain(self) -> None: ...
-
-    def respond(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
-        """Send a whole response; the exchange is then finished()."""
-
-    def start_response(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
-        """Send a head; its content follows."""
-
-    def write_body(self, exchange: Exchange, data: bytes, more: bool) -> None:
-        """Send a piece of content; without *more* the last."""
-
-    async def write_file(self, exchange: Exchange, file: int, offset: int, count: int) -> None:
-        """Send *count* octets of the open *file* from *offset*, and wait until they have left."""
-
-    def write_trailers(self, exchange: Exchange, fields: list[tuple[bytes, bytes]]) -> None:
-        """End a response that keeps trailers."""
-
-    def informational(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
-        """Send an interim response."""
-
-    def finished(self, exchange: Exchange) -> None:
-        """Learn that all of the response has been sent; the application may go on with other things."""
-
-    def abort(self, exchange: Exchange) -> None:
-        """Let the client see that the response was cut."""
-
-    def ended(self, exchange: Exchange) -> None:
-        """Learn that the application has returned."""
-
-
 class Exchange(RequestSide):
     """One request and its response.
 
@@ -78,18 +42,25 @@ class Exchange(RequestSide):
         head: the request.
         task: what runs the application; set by whoever started it.
         status: what was answered, for the access line; 0 before.
+        fields: of the response, as the application has given them.
         octets: of content sent, for the access line.
         started_at: the clock's time, for the access line.
+        origin: where the request comes from, if a proxy has said so; else it is the connection's.
+        request_id: what the request is called; empty if it has no name.
+        has_place: whether others wait for this one to end (server.gate).
     """
 
     _state = UNSTARTED
     _status = 0
-    _fields: list[tuple[bytes, bytes]]  # set with the state HELD
     _keeps_trailers = False
     task: Task[None] | None = None
     status = 0
     octets = 0
     started_at = 0.0
+    fields: Fields = []  # noqa: RUF012  # never changed, only replaced
+    origin: Origin | None = None
+    request_id = ""
+    has_place = False
     #: Whether send() must fail, because nobody is there to read.
     gone = False
     #: Whether run() has returned.
@@ -104,6 +75,12 @@ class Exchange(RequestSide):
         self.head = head
 
     @property
+    def label(self) -> str:
+        """The request, for a log line."""
+        line = self.head.line.log
+        return f"{line} id={self.request_id}" if self.request_id else line
+
+    @property
     def response_started(self) -> bool:
         """Whether anything of the response has been sent, so that no other can be."""
         return self._state > HELD
@@ -116,7 +93,7 @@ class Exchange(RequestSide):
             pass
         except CancelledError as error:
             if self._state < COMPLETE and not self.gone:  # else it is the server that ends it
-                logger.error("%s: the application was cancelled%s", self.head.line.log, self._when(), exc_info=error)
+                logger.error("%s: the application was cancelled%s", self.label, self._when(), exc_info=error)
             self._fail()
             raise
         except Exception as error:
@@ -129,7 +106,7 @@ class Exchange(RequestSide):
             self.source.loop.call_soon(_raise, error)
         else:
             if self._state < COMPLETE and not self.gone:
-                logger.error("%s: the application returned%s", self.head.line.log, self._when())
+                logger.error("%s: the application returned%s", self.label, self._when())
                 self._fail()
         finally:
             self.done = True
@@ -157,7 +134,7 @@ class Exchange(RequestSide):
                     body = octets(body)
                 if not message.get("more_body", False) and not self._keeps_trailers:
                     if len(body) <= _SLICE:
-                        self.source.respond(self, self._status, self._fields, body)
+                        self.source.respond(self, self._status, self.fields, body)
                         return
                     self._declare(len(body))
                 self._begin()
@@ -170,7 +147,7 @@ class Exchange(RequestSide):
         elif kind == "http.response.start" and state == UNSTARTED and not self.gone:
             self._status = required(message, "status")
             fields = message.get("headers")
-            self._fields = fields if fields.__class__ is list else listed(message, "headers")
+            self.fields = fields if fields.__class__ is list else listed(message, "headers")
             self._keeps_trailers = message.get("trailers", False)
             self._state = HELD
             return
@@ -200,11 +177,11 @@ class Exchange(RequestSide):
 
     def _declare(self, length: int) -> None:
         """Say how long the whole content is, unless the application does."""
-        if not any(field_name(field) == b"content-length" for field in self._fields):
-            self._fields = [*self._fields, (b"content-length", b"%d" % length)]
+        if not any(field_name(field) == b"content-length" for field in self.fields):
+            self.fields = [*self.fields, (b"content-length", b"%d" % length)]
 
     def _begin(self) -> None:
-        self.source.start_response(self, self._status, self._fields)
+        self.source.start_response(self, self._status, self.fields)
         self._state = STREAMING
 
     async def _send_body(self, body: bytes, message: Message) -> None:
@@ -308,12 +285,12 @@ class Exchange(RequestSide):
     def _log_failure(self, error: Exception) -> None:
         if isinstance(error, FileEnded):
             # Neither the application's mistake nor the server's: a traceback would send its reader the wrong way.
-            logger.warning("%s: the response was cut: %s", self.head.line.log, error)
+            logger.warning("%s: the response was cut: %s", self.label, error)
         elif not self.gone:
-            logger.error("%s: the application failed%s", self.head.line.log, self._when(), exc_info=error)
+            logger.error("%s: the application failed%s", self.label, self._when(), exc_info=error)
         elif not isinstance(error, OSError):
             # Frameworks turn a disconnect into errors of their own, so this is not worth more than a line.
-            logger.info("%s: the application ended with %r after its client had gone", self.head.line.log, error)
+            logger.info("%s: the application ended with %r after its client had gone", self.label, error)
 
     def _when(self) -> str:
         if self._state == COMPLETE:

@@ -24,9 +24,11 @@ class Origin:
         root_path: where the application is mounted; says nothing about path, which is what the client sent.
         state: what lifespan start-up has stored; each request gets a shallow copy.
         draining: set when the server begins to stop; without one given, never.
+        tls: the ASGI extension "tls", if the connection has it.
+        trusted: whether the peer is a proxy whose word counts.
     """
 
-    __slots__ = ("client", "draining", "root_path", "scheme", "server", "state")
+    __slots__ = ("client", "draining", "root_path", "scheme", "server", "state", "tls", "trusted")
 
     def __init__(
         self,
@@ -36,6 +38,8 @@ class Origin:
         root_path: str,
         state: dict[str, Any],
         draining: Event | None = None,
+        tls: dict[str, Any] | None = None,
+        trusted: bool = False,
     ) -> None:
         self.client = client
         self.server = server
@@ -43,6 +47,8 @@ class Origin:
         self.root_path = root_path
         self.state = state
         self.draining = draining or Event()
+        self.tls = tls
+        self.trusted = trusted
 
     @property
     def peer(self) -> str:
@@ -65,6 +71,8 @@ def http_scope(head: RequestHead, origin: Origin) -> Scope:
     if line.version == "1.0":
         # Neither trailers nor interim responses are known to HTTP/1.0 (RFC 9110 §6.5, §15.2).
         del extensions["http.response.trailers"], extensions["http.response.early_hint"]
+    if origin.tls is not None:
+        extensions["tls"] = origin.tls.copy()
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.5"},
@@ -94,4 +102,6 @@ def websocket_scope(head: RequestHead, origin: Origin, subprotocols: list[str]) 
         "websocket.http.response": {},
         "miniasgi.draining": {"event": origin.draining},
     }
+    if origin.tls is not None:
+        scope["extensions"]["tls"] = origin.tls.copy()
     return scope

@@ -17,8 +17,9 @@ from typing import Protocol
 from ..errors import ApplicationError, ClientDisconnected
 from ..http1.head import RequestHead
 from ..types import App, Field, Message, Scope
-from .exchange import COMPLETE, HELD, PLAIN_TEXT, Exchange, ResponseWriter
+from .exchange import COMPLETE, HELD, PLAIN_TEXT, Exchange
 from .messages import listed, untyped
+from .writer import ResponseWriter
 
 __all__ = ["SessionWriter", "WebSocketExchange", "WebSocketStarter"]
 

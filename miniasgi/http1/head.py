@@ -15,7 +15,7 @@ from ..errors import BadRequest, ExpectationFailed, NotImplementedMethod, Unknow
 from ..types import Fields
 from .grammar import AUTHORITY, BAD_ESCAPE, CONTENT_LENGTH, HOST, TARGET, TOKEN, VERSION
 
-__all__ = ["CHUNKED", "FieldSection", "RequestHead", "RequestLine"]
+__all__ = ["CHUNKED", "FORWARDING", "FieldSection", "RequestHead", "RequestLine"]
 
 #: The length of content that ends with a last chunk (RFC 9112 §7.1).
 CHUNKED = -1
@@ -128,6 +128,7 @@ class FieldSection:
         keep_alive: whether the client said so, which matters to HTTP/1.0 only.
         expects_continue: whether the client waits for "100 Continue" before it sends its content.
         upgrade: what the client wants to upgrade to, in lower case; empty without.
+        forwarded: whether any field is there by which a proxy says where a request comes from.
         takes_trailers: whether trailer fields may be sent to the client (TE: trailers).
         takes_early_hints: whether the client is a browser that navigates, which takes a 103.
     """
@@ -136,6 +137,7 @@ class FieldSection:
         "close",
         "expects_continue",
         "fields",
+        "forwarded",
         "has_host",
         "keep_alive",
         "length",
@@ -149,7 +151,7 @@ class FieldSection:
         self.fields = fields
         self.length = 0
         self.close = self.keep_alive = self.expects_continue = self.has_host = False
-        self.takes_trailers = self.takes_early_hints = False
+        self.forwarded = self.takes_trailers = self.takes_early_hints = False
         self.upgrade = b""
         found: dict[bytes, list[bytes]] = {}
         for name, value in fields:
@@ -165,6 +167,8 @@ class FieldSection:
                     self.keep_alive = True  # what browsers send; the rest of the options is for _interpret
                 elif name == b"sec-fetch-mode":
                     self.takes_early_hints = value == b"navigate"
+                elif name in FORWARDING:
+                    self.forwarded = True
                 elif name in found:
                     found[name].append(value)
                 else:
@@ -200,7 +204,19 @@ class FieldSection:
 # A server has few names, and clients say them in each request.
 _match_host = lru_cache(maxsize=64)(HOST.fullmatch)
 
-_MEANINGFUL = frozenset(
+#: By which a proxy says where a request comes from: RFC 7239, and what came before it.
+FORWARDING = frozenset(
+    (
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-prefix",
+        b"x-forwarded-proto",
+    )
+)
+
+_MEANINGFUL = FORWARDING | frozenset(
     (
         b"connection",
         b"content-length",

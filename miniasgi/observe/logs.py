@@ -1,238 +1,156 @@
-"""Where log lines go when nobody has said so: the server's to standard error, access lines to standard output.
+"""Where log lines go: to the streams and files that the options name, unless somebody has given other handlers.
 
-Also what logs need when several workers write them: names, lines that arrive whole, files that are opened again. Knows
-logging and descriptors; does not know what a worker is.
+Knows logging, the options for it and what the rest of this room is for; does not know what a worker is.
 """
 
 from __future__ import annotations
 
-import io
+import errno
 import logging
 import os
-import select
-import stat
 import sys
 import threading
-from collections.abc import Iterator
-from logging.handlers import MemoryHandler, WatchedFileHandler
-from typing import TextIO
+from collections.abc import Callable
+from typing import NamedTuple, TextIO
+
+from ..config import Config
+from ..errors import StartupError, UsageError
+from .formats import check_format
+from .formatters import ColoredStatusFormatter, JsonFormatter, TextFormatter, wants_colors
+from .handlers import BatchFileHandler, BatchHandler
+from .log_config import apply_file
+from .names import set_name
+from .reopening import reopen_files
 
 __all__ = ["TRACE", "BatchHandler", "configure", "reopen_files", "set_name"]
 
 #: Below DEBUG, as uvicorn has it.
 TRACE = 5
 
-# The most that a pipe takes without mixing it with what other processes write; 512 is what POSIX asks for at least.
-_PIECE_OCTETS: int = getattr(select, "PIPE_BUF", 512)
+_above = logging.getLogger("miniasgi")
+_server = logging.getLogger("miniasgi.server")
+_access = logging.getLogger("miniasgi.access")
 
-_logger = logging.getLogger("miniasgi.server")
+
+class _Given(NamedTuple):
+    """A handler that configure has given to a logger, and what for."""
+
+    handler: logging.Handler
+    wanted: tuple[object, ...]
 
 
-def configure(level: str, who: str = "") -> None:
-    """Give the two loggers a handler each, unless somebody has given them one, and *level* to the server's.
+class _State:
+    """What configure has done in this process. Changed by configure alone, which one thread at a time runs."""
 
-    With *who*, also set_name(who).
+    lock = threading.Lock()
+    given: dict[str, _Given] = {}  # noqa: RUF012  # there is one
+    #: The file that was put into effect, and whether it has set the server's level.
+    file = ""
+    has_level = False
+
+
+def configure(config: Config, who: str = "") -> None:
+    """Put the file of log_config into effect; give the two loggers a level, and a handler unless they have others.
+
+    With *who*, also set_name(who). May be called again: for other threads, and when the application, which has been
+    loaded meanwhile, may have changed what there was. Raises StartupError or UsageError: a format, or a file that
+    cannot be had.
     """
     logging.addLevelName(TRACE, "TRACE")
     if who:
         set_name(who)
-    server = _logger
-    server.setLevel(TRACE if level == "trace" else level.upper())
-    if not _has_handler(server):
-        handler = logging.StreamHandler()
-        handler.setFormatter(_ServerFormatter())
-        server.addHandler(handler)
-        server.propagate = False
-    access = logging.getLogger("miniasgi.access")
-    # dictConfig switches off, unless told otherwise, the loggers that it does not mention.
-    server.disabled = access.disabled = False
-    if not _has_handler(access):
-        access.addHandler(BatchHandler(sys.stdout))
-        access.propagate = False
-    if access.level == logging.NOTSET:
-        access.setLevel(logging.INFO)
+    check_format(config.access_log_format)
+    with _State.lock:
+        if config.log_config != _State.file:
+            _apply(config.log_config)
+        if not _State.has_level:
+            level = config.log_level
+            _server.setLevel(TRACE if level == "trace" else level.upper())
+        if _access.level == logging.NOTSET:
+            _access.setLevel(logging.INFO)
+        # dictConfig switches off, unless told otherwise, the loggers that it does not mention.
+        _server.disabled = _access.disabled = False
+        asked = (config.log_format, config.use_colors)
+        _give(_server, (config.error_logfile, *asked), lambda: _server_handler(config))
+        # A file is opened for those lines alone that are written.
+        file = config.access_logfile if config.access_log else "-"
+        _give(_access, (file, config.access_log_format, *asked), lambda: _access_handler(config, file))
 
 
-def _has_handler(logger: logging.Logger) -> bool:
-    """Whether *logger* itself, or "miniasgi" above it, has been given a handler; root's are other people's."""
-    return bool(logger.handlers or logging.getLogger("miniasgi").handlers)
+def _apply(path: str) -> None:
+    """Put a file into effect, before anything is added to what it says; none if *path* is empty."""
+    _State.file, _State.has_level = path, False
+    if path:
+        before = _server.level
+        _server.setLevel(logging.NOTSET)
+        try:
+            apply_file(path)
+        except StartupError:
+            _State.file = ""
+            _server.setLevel(before)
+            raise
+        _State.has_level = _server.level != logging.NOTSET or _above.level != logging.NOTSET
 
 
-# Names
+def _give(logger: logging.Logger, wanted: tuple[object, ...], make: Callable[[], logging.Handler]) -> None:
+    """See that *logger* has what *make* makes, and has it once; or nothing of ours, where others have given handlers.
 
-
-class _Name(threading.local):
-    who = ""
-
-
-# A thread's own name wins. Both are set by set_name alone.
-_thread_name = _Name()
-_process_name = ""
-
-
-def set_name(who: str) -> None:
-    """Have the server's lines begin with *who*, such as "worker 2"; with no name if it is empty.
-
-    The main thread's name is that of the process: of every thread that has none of its own. Another thread's name is
-    for what this thread logs.
+    Those of "miniasgi" count, too; the root's are other people's.
     """
-    global _process_name
-    if threading.current_thread() is threading.main_thread():
-        _process_name = who
+    given = _State.given.get(logger.name)
+    ours = given.handler if given is not None and given.handler in logger.handlers else None
+    others = [handler for handler in logger.handlers if handler is not ours]
+    if others or _above.handlers:
+        _take(logger, ours)
+        if ours is not None and not others:
+            logger.propagate = True  # to "miniasgi"; we had switched it off
+    elif ours is None or given is None or given.wanted != wanted:
+        handler = make()
+        _take(logger, ours)
+        logger.addHandler(handler)
+        logger.propagate = False
+        _State.given[logger.name] = _Given(handler, wanted)
+
+
+def _take(logger: logging.Logger, handler: logging.Handler | None) -> None:
+    if handler is not None:
+        logger.removeHandler(handler)
+        handler.close()
+        del _State.given[logger.name]
+
+
+def _server_handler(config: Config) -> logging.Handler:
+    handler = _handler("--error-logfile", config.error_logfile, sys.stderr)
+    if config.log_format == "json":
+        handler.setFormatter(JsonFormatter())
     else:
-        _thread_name.who = who
+        handler.setFormatter(TextFormatter(colored=_is_colored(config, handler)))
+    return handler
 
 
-class _ServerFormatter(logging.Formatter):
-    """Time, level, who if there is a name, message; tracebacks below, as they come."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        # The handler formats in the thread that logs, so the thread's name is at hand.
-        who = _thread_name.who or _process_name
-        return f"{record.asctime} {record.levelname.lower()} {who}{': ' if who else ''}{record.message}"
+def _access_handler(config: Config, file: str) -> logging.Handler:
+    # The lines come whole: their format is the access log's business.
+    handler = _handler("--access-logfile", file, sys.stdout)
+    if config.log_format == "text" and config.access_log_format == "default" and _is_colored(config, handler):
+        handler.setFormatter(ColoredStatusFormatter())
+    return handler
 
 
-# Writing
-
-
-class BatchHandler(logging.StreamHandler[TextIO]):
-    """Writes records whose text may be many lines; a reader that has gone is said once, and never raised.
-
-    Several processes may write to what they have inherited as standard output, and each line arrives whole: always in a
-    file, in a pipe if it has no more than PIPE_BUF octets (Linux: 4096), its end included.
-    """
-
-    _broken = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            descriptor = _descriptor_of(self.stream)
-            if descriptor is None:
-                super().emit(record)
-                return
-            text = self.format(record) + self.terminator
-            octets = text.encode(self.stream.encoding, self.stream.errors or "strict")
-            self.stream.flush()  # what the application has printed before
-            # Past the stream's buffer: what another thread prints meanwhile would be added to the same write there.
-            _write_lines(descriptor, octets)
-        except Exception:
-            self.handleError(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        if isinstance(sys.exc_info()[1], OSError):
-            if not self._broken:
-                self._broken = True
-                _logger.error("access lines are lost: %s", sys.exc_info()[1])
-        else:
-            super().handleError(record)
-
-
-def _descriptor_of(stream: TextIO) -> int | None:
-    """The descriptor that gets what is written to *stream*, if it gets that and nothing else.
-
-    None if *stream* may do more with it than encode, as what stands in for standard output in tests and consoles does.
-    """
-    if sys.platform == "win32" or type(stream) is not io.TextIOWrapper:
-        return None
-    buffer = stream.buffer
-    raw = buffer.raw if type(buffer) is io.BufferedWriter else buffer  # "python -u" has no buffer
-    if type(raw) is not io.FileIO or "\n".encode(stream.encoding) != b"\n":
-        return None
-    return raw.fileno()
-
-
-def _write_lines(descriptor: int, octets: bytes) -> None:
-    """Write whole lines so that they are not mixed with those of other processes."""
-    for piece in _pieces(octets, _piece_octets(descriptor)):
-        while piece:
-            try:
-                piece = piece[os.write(descriptor, piece) :]
-            except BlockingIOError:
-                # Somebody who shares it has made it non-blocking. Lines wait for a slow reader all the same.
-                poll = select.poll()
-                poll.register(descriptor, select.POLLOUT)
-                poll.poll()
-
-
-def _piece_octets(descriptor: int) -> int:
-    """The most that a single write may have: a file is locked for a whole write, a pipe for no more than PIPE_BUF."""
-    return sys.maxsize if stat.S_ISREG(os.fstat(descriptor).st_mode) else _PIECE_OCTETS
-
-
-def _pieces(octets: bytes, most: int) -> Iterator[bytes]:
-    """Cut *octets* after line ends into pieces of at most *most*; a line that is longer is a piece of its own."""
-    start = 0
-    while len(octets) - start > most:
-        end = octets.rfind(b"\n", start, start + most) + 1 or octets.find(b"\n", start + most) + 1 or len(octets)
-        yield octets[start:end]
-        start = end
-    if start < len(octets):
-        yield octets[start:]
-
-
-# Files
-
-
-def reopen_files() -> list[str]:
-    """Open the files of all loggers' handlers again, after they have been moved; returns the paths of those opened.
-
-    No record is lost: those before are in the old file, those after in the new one. What cannot be opened is logged,
-    and its lines go on to the old file. Reaches every logging.FileHandler, and what a MemoryHandler hands its records
-    to; not what stands behind a QueueListener, which only its owner knows, nor files that are open as standard output
-    or standard error.
-
-    Must not be called from a signal's handler, which may have interrupted a handler of this thread that is writing.
-    """
-    return list(dict.fromkeys(handler.baseFilename for handler in _file_handlers() if _reopen(handler)))
-
-
-def _file_handlers() -> Iterator[logging.FileHandler]:
-    """Those of every logger that has been named, each once."""
-    loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.copy().values()]
-    waiting = [handler for logger in loggers if isinstance(logger, logging.Logger) for handler in logger.handlers]
-    seen: set[logging.Handler] = set()
-    while waiting:
-        handler = waiting.pop(0)
-        if handler in seen:
-            continue
-        seen.add(handler)
-        if isinstance(handler, logging.FileHandler):
-            yield handler
-        elif isinstance(handler, MemoryHandler) and handler.target is not None:
-            waiting.append(handler.target)
-
-
-def _reopen(handler: logging.FileHandler) -> bool:
-    """Whether *handler* writes to a newly opened file."""
-    path = handler.baseFilename
-    problem = ""
-    opened = False
-    handler.acquire()
+def _handler(option: str, path: str, stream: TextIO) -> BatchHandler:
+    """For *stream* if *path* is "-", else for the file there. Raises StartupError if it cannot be opened."""
+    if path == "-":
+        return BatchHandler(stream)
     try:
-        old, mode = handler.stream, handler.mode
-        # Typed as always there, but None if it is closed, or with delay=True: then the next record opens the file.
-        if old is None:
-            return False
-        try:
-            # If the file has not been moved, "w" would empty it and "x" refuse it.
-            handler.mode = mode.replace("w", "a").replace("x", "a")
-            handler.stream = handler._open()
-            opened = True
-            if isinstance(handler, WatchedFileHandler):
-                handler._statstream()  # this one is the one to watch
-            old.close()
-        except Exception as error:  # OSError; or anything, from a handler of the application's own
-            problem = str(error)
-        finally:
-            handler.mode = mode
-    finally:
-        handler.release()
-    # After the release: this line may go to a MemoryHandler that has a lock and waits for this one.
-    if problem and opened:
-        _logger.error("%s is reopened, but the last lines in the old file may be lost: %s", path, problem)
-    elif problem:
-        _logger.error("%s is not reopened, its lines go on to the old file: %s", path, problem)
-    return opened
+        return BatchFileHandler(path)
+    except OSError as error:
+        # Where the path itself is wrong, it is the option that is to be changed; else it may be the system.
+        mistaken = error.errno in (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
+        kind = UsageError if mistaken else StartupError
+        folder = "" if error.errno != errno.ENOENT else f" (no directory {os.path.dirname(os.path.abspath(path))})"
+        raise kind(
+            f"{option} {path}: {error.strerror}{folder}, expected - or a file that lines can be added to"
+        ) from error
+
+
+def _is_colored(config: Config, handler: BatchHandler) -> bool:
+    return not isinstance(handler, BatchFileHandler) and wants_colors(config.use_colors, handler.stream)

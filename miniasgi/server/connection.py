@@ -11,14 +11,13 @@ from math import inf
 
 from ..asgi.body import HIGH_WATER
 from ..asgi.exchange import Exchange
-from ..asgi.scope import Origin, http_scope
 from ..asgi.websocket import WebSocketExchange
-from ..errors import ContentTooLarge, Overloaded, RequestError
+from ..errors import ContentTooLarge, RequestError
 from ..http1.head import CHUNKED, RequestHead
-from ..types import App
 from .ending import BUSY, CLOSED, CLOSING, DRAINING, HEAD, IDLE
-from .service import TICK_SECONDS, Service
-from .upgrading import UpgradingHalf
+from .proxy_protocol import Arrival
+from .service import Service
+from .starting import StartingHalf
 
 __all__ = ["HttpConnection"]
 
@@ -30,14 +29,16 @@ _TURN = 16
 _WINDOW = 16 * 1024
 
 
-class HttpConnection(UpgradingHalf):
+class HttpConnection(StartingHalf):
     """One client's connection; the sink of its parser and the ResponseWriter of its exchanges."""
 
-    __slots__ = ("_content_octets", "_fault", "_parser", "_pumping", "_rested")
+    __slots__ = ("_content_octets", "_fault", "_parser", "_pumping", "_rested", "arrival")
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
         self._parser = service.parser(self, service.limits)
+        #: What a proxy has said of the connection before HTTP came; until connection_made.
+        self.arrival: Arrival | None = None
         # What is wrong with the request, found inside a sink method.
         self._fault: RequestError | None = None
         # Octets of content that have come.
@@ -52,16 +53,10 @@ class HttpConnection(UpgradingHalf):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # a stream transport is what it is
         service = self.service
-        client = transport.get_extra_info("peername")
-        self._origin = Origin(
-            (client[0], client[1]) if isinstance(client, tuple) else None,
-            service.shared_address(transport.get_extra_info("sockname")),
-            "http",
-            service.config.root_path,
-            service.state,
-            service.draining,
-        )
+        arrival, self.arrival = self.arrival, None
+        self._origin = service.origin_of(transport, arrival)
         service.connections.add(self)
+        service.arriving.arrived(self)
         if service.stopping:
             self.stop()
 
@@ -97,6 +92,7 @@ class HttpConnection(UpgradingHalf):
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
         self.state = CLOSED
         service = self.service
         service.connections.discard(self)
@@ -236,43 +232,6 @@ class HttpConnection(UpgradingHalf):
             if self._exchange is not None:
                 self._exchange.end_content()
 
-    def _start(self, exchange: Exchange) -> None:
-        service = self.service
-        if service.limit_running is not None and len(service.running) >= service.limit_running:
-            self.refuse(Overloaded(f"{service.limit_running} requests are running"))
-            return
-        self.state = BUSY
-        self.read_deadline = inf
-        self.closing_announced = False
-        if self._unread:
-            self._received_some()
-        service.requests += 1
-        service.starting = exchange
-        app: App = service.app
-        if isinstance(exchange, WebSocketExchange):
-            scope = self.scope_for(exchange)
-            if scope is None:
-                service.starting = None
-                return
-        else:
-            # Asked here, and not only there, because for most applications there is nothing to ask.
-            answer = None if service.immediate is None else service.immediate_answer(exchange.head)
-            if answer is not None:
-                if answer.file is None:
-                    self.respond_at_once(exchange, answer)
-                    service.starting = None
-                    return
-                app = answer
-            scope = http_scope(exchange.head, self._origin)
-        task = service.spawn(exchange.run(app, scope))
-        if not exchange.done:
-            # Tasks are held weakly by asyncio; and whoever stops the server has to find this one.
-            exchange.task = task
-            if service.access is None:
-                exchange.started_at = service.now - TICK_SECONDS
-            service.running.add(exchange)
-        service.starting = None
-
     def _received_some(self) -> None:
         """Content has come: more is due before long, unless the application has enough for now."""
         if not self._unread:
@@ -345,5 +304,6 @@ class HttpConnection(UpgradingHalf):
     def ended(self, exchange: Exchange) -> None:
         service = self.service
         service.running.discard(exchange)
+        self._give_place_back(exchange)
         if service.stopping:
             service.check_quiet()

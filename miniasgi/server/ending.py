@@ -131,7 +131,7 @@ class EndingHalf(WritingHalf):
         cut = exchange is not None and exchange.response_started
         if not cut:
             bodiless = exchange is not None and exchange.head.line.method == "HEAD"
-            self.write(encode_error(error.status, self.service.defaults, bodiless=bodiless))
+            self.write(encode_error(error.status, self.service.defaults + error.fields, bodiless=bodiless))
         if exchange is not None:
             exchange.status = exchange.status or error.status
             exchange.hang_up()
@@ -219,7 +219,8 @@ class EndingHalf(WritingHalf):
         if access is None:
             return
         if exchange is None:
-            access.add(self._origin.client, '"-"', status, 0, 0.0)
+            access.add(self._origin.client, None, status, 0, 0.0)
         else:
             seconds = self.service.clock() - exchange.started_at
-            access.add(self._origin.client, exchange.head.line.log, status, exchange.octets, seconds)
+            client = (exchange.origin or self._origin).client
+            access.add(client, exchange.head, status, exchange.octets, seconds, exchange.fields, exchange.request_id)

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable
 
+from .arriving import Arriving
 from .binding import url_of
 
 __all__ = ["Listener", "descriptors_to_spare"]
@@ -45,25 +46,28 @@ class Listener:
     them, the rest is dropped (uvloop) or left open for nobody (asyncio).
     """
 
-    def __init__(self, bound: socket.socket, backlog: int) -> None:
+    def __init__(
+        self, bound: socket.socket, backlog: int, arriving: Arriving | None = None, *, secure: bool = False
+    ) -> None:
+        """*arriving* takes what is accepted, until HTTP may come; *secure* is for its URL."""
         self._socket = bound
+        self._arriving = arriving or Arriving()
+        self._secure = secure
         # An embedding program's own may be blocking, and the loop would wait for the client after the last one.
         bound.setblocking(False)
         self._backlog = backlog
         self._loop: asyncio.AbstractEventLoop | None = None  # while connections are accepted
         self._failed = False  # whether accept() has, which is said once
-        # Held, because asyncio holds tasks weakly.
-        self._opening: set[asyncio.Task[None]] = set()
 
     @property
-    def address(self) -> tuple[str, int]:
-        """The host and the port that it is bound to."""
+    def address(self) -> tuple[str, int | None]:
+        """The host and the port that it is bound to, or the path of a Unix domain socket and None."""
         name = self._socket.getsockname()
-        return name[0], name[1]
+        return (name[0], name[1]) if isinstance(name, tuple) else (os.fsdecode(name), None)
 
     @property
     def url(self) -> str:
-        return url_of(self._socket)
+        return url_of(self._socket, self._secure)
 
     def resume(self, factory: Callable[[], asyncio.BaseProtocol]) -> None:
         """Accept connections; *factory* makes the protocol of each, and may call pause()."""
@@ -101,18 +105,8 @@ class Listener:
                     logger.error("cannot accept a connection: %s; tried again each second", error.strerror)
                 return
             client.setblocking(False)
-            task = loop.create_task(self._open(loop, factory(), client))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            self._arriving.take(loop, client, factory())
 
     def _accept_again(self, factory: Callable[[], asyncio.BaseProtocol]) -> None:
         if self._loop is not None:
             self._loop.add_reader(self._socket.fileno(), self._accept, factory)
-
-    async def _open(
-        self, loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol, client: socket.socket
-    ) -> None:
-        try:
-            await loop.connect_accepted_socket(lambda: protocol, client)
-        except OSError:  # the client has gone already
-            client.close()

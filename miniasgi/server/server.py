@@ -11,31 +11,32 @@ import logging
 import socket
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any
 
 from .. import importer
 from ..application import application
-from ..asgi.exchange import Exchange
 from ..asgi.lifespan import Lifespan
 from ..config import Config
 from ..errors import StartupError
 from ..http1 import parsers
 from ..observe.access import AccessLog
 from ..types import App
-from .binding import bind
+from .arriving import Arriving
+from .binding import Bound, bind_all
 from .connection import HttpConnection
+from .draining import drain, hurry
 from .listeners import Listener, descriptors_to_spare
 from .service import TICK_SECONDS, RunningRequest, Service
+from .tls import Tls
 from .websocket import codec_factory
 
 __all__ = ["Server", "parser_factory"]
 
 logger = logging.getLogger("miniasgi.server")
 
-# 1 s: after a hang-up, how long applications have to end by themselves, and after that, to take their cancellation.
-_LAST_SECONDS = 1.0
 # 5 s: a connection that has been idle for so long is not in a hurry.
 _REST_SECONDS = 5.0
+# 5: ticks between two looks at the files of certificates.
+_CERTIFICATE_TICKS = 5
 
 
 def parser_factory(name: str) -> parsers.ParserFactory:
@@ -87,18 +88,25 @@ class Server:
         self._open_limit = 1 << 30
         self._accepting = False
         self._pause_reported = False
+        self._ticks = 0
+        self._bound: Bound | None = None  # what this server has bound itself
+        self._tls: Tls | None = None
+        self._arriving = Arriving()
         self._service: Service  # set by __aenter__
         self._lifespan: Lifespan  # set by __aenter__
 
     @property
-    def addresses(self) -> list[tuple[str, int]]:
-        """Host and port of each listening socket."""
+    def addresses(self) -> list[tuple[str, int | None]]:
+        """Host and port of each listening socket; path and None of a Unix domain socket."""
         return [listener.address for listener in self._listeners]
 
     @property
     def port(self) -> int:
-        """The port that is listened to, also where 0 was asked for."""
-        return self._listeners[0].address[1]
+        """The first port that is listened to, also where 0 was asked for. Raises LookupError if there is none."""
+        for _, port in self.addresses:
+            if port is not None:
+                return port
+        raise LookupError("no TCP port is listened to")
 
     @property
     def urls(self) -> list[str]:
@@ -143,7 +151,7 @@ class Server:
         its connection closes, so that it loses nothing; else some client may have asked in vain.
         """
         if self._draining and not patient:
-            self._hurry()
+            hurry(self._service)
         self._patient = patient
         self._stop.set()
         if force:
@@ -152,15 +160,26 @@ class Server:
     async def __aenter__(self) -> Server:
         config = self.config
         # In this order: an address that cannot be had is told before an application has done its start-up.
-        bound = bind(config.host, config.port) if self._sockets is None else self._sockets
-        self._listeners = [Listener(socket, config.backlog) for socket in bound]
+        if Tls.enabled(config):
+            self._tls = Tls(config)
+        self._arriving = Arriving(config, self._tls)
+        if self._sockets is None:
+            self._bound = bind_all(config)
+        self._listeners = self._listeners_of(self._bound.sockets if self._bound is not None else self._sockets or ())
         try:
             access_logger = logging.getLogger("miniasgi.access")
             enabled = config.access_log and access_logger.isEnabledFor(logging.INFO)
-            access = AccessLog(access_logger) if enabled else None
+            access = AccessLog(access_logger, config) if enabled else None
             loop = asyncio.get_running_loop()
             self._service = Service(
-                self._app, config, loop, parser_factory(config.http), access, codec=codec_factory(config.ws)
+                self._app,
+                config,
+                loop,
+                parser_factory(config.http),
+                access,
+                codec=codec_factory(config.ws),
+                tls=self._tls,
+                arriving=self._arriving,
             )
             self._lifespan = Lifespan(self._app, config.lifespan, self._service.draining)
             self._service.state = self._lifespan.state
@@ -169,8 +188,7 @@ class Server:
             self._accept()
             self._timer = loop.call_later(TICK_SECONDS, self._sweep)
         except BaseException:
-            for listener in self._listeners:
-                listener.close()
+            self._close_listeners()
             raise
         return self
 
@@ -183,6 +201,7 @@ class Server:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+            self._arriving.abandon()
             self.flush()
 
     def flush(self) -> None:
@@ -191,11 +210,26 @@ class Server:
         if service is not None and service.access is not None:
             service.access.flush()
 
+    def reload_certificates(self) -> None:
+        """Read the certificates again, for connections to come; if they cannot be used, say so and keep the old."""
+        if self._tls is not None:
+            self._tls.reload()
+
     # Accepting
+
+    def _listeners_of(self, sockets: Iterable[socket.socket]) -> list[Listener]:
+        secure = self._tls is not None
+        return [Listener(each, self.config.backlog, self._arriving, secure=secure) for each in sockets]
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        if self._bound is not None:
+            self._bound.close()
 
     def listen(self, sockets: Iterable[socket.socket]) -> list[Listener]:
         """Accept connections from these bound sockets, too, which are the server's from now on."""
-        added = [Listener(each, self.config.backlog) for each in sockets]
+        added = self._listeners_of(sockets)
         if self._service.stopping:
             for listener in added:
                 listener.close()
@@ -242,6 +276,11 @@ class Server:
         if service.access is not None:
             service.access.tick()
         now = service.clock()
+        if service.gate is not None:
+            service.gate.check_deadlines(now)
+        self._ticks += 1
+        if self._tls is not None and self._ticks % _CERTIFICATE_TICKS == 0:
+            self._tls.check_files()
         # What the deadline of a connection is that has been idle for so long.
         resting = now + service.keep_alive_seconds - _REST_SECONDS
         for connection in list(service.connections):
@@ -252,70 +291,15 @@ class Server:
             elif deadline <= resting:
                 connection.rest()
         # Counted anew: a connection that failed between accept() and connection_made is never lost.
-        service.opened = len(service.connections)
+        service.opened = len(service.connections) + self._arriving.count
         if not self._accepting and not service.stopping and service.opened < self._open_limit * 0.9:
             self._accept()
 
     # Stopping
 
     async def _drain(self) -> None:
-        """Let running requests finish, then end them: hang up, cancel, cut. Each step is bounded."""
-        service = self._service
-        service.begin_stop(patient=self._patient)
+        self._service.begin_stop(patient=self._patient)
         self._draining = True
         self._accepting = False
-        for listener in self._listeners:
-            listener.close()
-        for connection in list(service.connections):
-            connection.stop()
-        if await self._quiet(self.config.timeout_graceful_shutdown):
-            return
-        self._hurry()
-        if not service.running and await self._quiet(_LAST_SECONDS):
-            return
-        left = len(service.running)
-        if left:
-            logger.warning("still running, and told now that their client has gone: %d", left)
-        for connection in list(service.connections):
-            connection.cut()
-        for exchange in list(service.running):
-            exchange.hang_up()
-        if await self._quiet(_LAST_SECONDS, connections=False):
-            await self._close_all()
-            return
-        stuck: list[Exchange] = list(service.running)
-        for exchange in stuck:
-            if exchange.task is not None:
-                exchange.task.cancel()
-        if not await self._quiet(_LAST_SECONDS, connections=False):
-            for exchange in service.running:
-                logger.error("%s: does not end even when cancelled, and is left", exchange.head.line.log)
-        await self._close_all()
-
-    def _hurry(self) -> None:
-        """Leave no idle connection open any longer."""
-        service = self._service
-        if service.lets_ask or service.lets_new_ask:
-            service.lets_ask = service.lets_new_ask = False
-            for connection in list(service.connections):
-                connection.stop()
-
-    async def _close_all(self) -> None:
-        """Give the last responses a moment to leave, then cut what is still open."""
-        if not await self._quiet(_LAST_SECONDS):
-            for connection in list(self._service.connections):
-                connection.transport.abort()
-            await self._quiet(_LAST_SECONDS)
-
-    async def _quiet(self, seconds: float, *, connections: bool = True) -> bool:
-        """Wait until no request is running and, with *connections*, none of those is open. False if time ran out."""
-        quiet = self._service.quiet(connections=connections)
-        if quiet.done():
-            return True
-        forced = asyncio.ensure_future(self._forced.wait())
-        try:
-            waited: list[asyncio.Future[Any]] = [quiet, forced]
-            await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            forced.cancel()
-        return quiet.done()
+        self._close_listeners()
+        await drain(self._service, self._forced)

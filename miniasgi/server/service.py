@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from asyncio import AbstractEventLoop, Event, Future, Transport
+from asyncio import AbstractEventLoop, BaseTransport, Event, Future, Transport
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from ..asgi.exchange import Exchange
+from ..asgi.forwarded import ProxyFields
+from ..asgi.scope import Origin
+from ..asgi.trusted import TrustedPeers
 from ..config import Config
 from ..dates import http_date
 from ..http1.head import RequestHead
@@ -22,7 +25,12 @@ from ..http1.response import ResponseFields
 from ..observe.access import AccessLog
 from ..types import App, Fields, Receive, Scope, Send
 from ..websocket.codec import CodecFactory
+from .arriving import Arriving
+from .gate import Gate
+from .provenance import Tracer
+from .proxy_protocol import Arrival
 from .tasks import Spawn, task_spawner
+from .tls import Tls
 
 __all__ = ["TICK_SECONDS", "Connection", "ReadyAnswer", "RunningRequest", "Service"]
 
@@ -115,6 +123,8 @@ class Service:
         clock: Callable[[], float] | None = None,
         spawn: Spawn | None = None,
         codec: CodecFactory | None = None,
+        tls: Tls | None = None,
+        arriving: Arriving | None = None,
     ) -> None:
         self.app = app
         self.config = config
@@ -136,7 +146,16 @@ class Service:
             head=config.limit_request_head,
         )
         self.limit_body = config.limit_request_body
-        self.limit_running = config.limit_concurrency
+        most = config.limit_concurrency
+        #: Where requests wait for others to end; None if they need not.
+        self.gate = None if most is None else Gate(loop, most, config.limit_queue, config.timeout_queue)
+        self._tls = tls
+        self._peers = TrustedPeers(config.forwarded_allow_ips)
+        proxies = ProxyFields(config.proxy_headers, self._peers) if config.proxy_headers else None
+        self._asks_proxies = proxies is not None or bool(config.request_id)
+        self.tracer = Tracer(proxies, config.request_id)
+        #: Whether each request is to be traced, and not only one of which a proxy says where it comes from.
+        self.traces_all = self.tracer.names_all
         self.keep_alive_seconds = config.timeout_keep_alive
         self.connections: set[Connection] = set()
         self.requests = 0
@@ -149,12 +168,15 @@ class Service:
         #: The same for one that has just been opened. In development, who saves a file looks at the page at once.
         self.lets_new_ask = config.reload
         self.draining = Event()
-        #: Connections accepted and not yet lost, those included that asyncio has not handed over.
+        #: Connections that have been accepted, and to which HTTP may not come yet.
+        self.arriving = arriving or Arriving()
+        self.arriving.on_change = self.check_quiet
+        #: Connections accepted and not yet lost, those included that are arriving.
         self.opened = 0
         # Resolved when nothing is left of what is waited for; only while the server stops.
         self._quiet: Future[None] | None = None
         self._quiet_connections = False
-        # The last that shared_address() has returned.
+        # The last that _shared_address() has returned.
         self._address: tuple[str, int | None] | None = None
         names = {name for name, _ in config.headers}
         self._more = b"".join(b"%b: %b\r\n" % pair for pair in config.headers)
@@ -233,7 +255,20 @@ class Service:
         date = b"" if fields.has_date else self._date
         return date + (b"" if fields.has_server else self._server) + self._more
 
-    def shared_address(self, name: object) -> tuple[str, int | None] | None:
+    def origin_of(self, transport: BaseTransport, arrival: Arrival | None) -> Origin:
+        """What is known of a new connection; *arrival* is what a proxy has said of it."""
+        name = transport.get_extra_info("peername")
+        client = (name[0], name[1]) if isinstance(name, tuple) else None
+        server = self._shared_address(transport.get_extra_info("sockname"))
+        scheme, tls = "http", None
+        if self._tls is not None:
+            scheme, tls = "https", self._tls.extension(transport.get_extra_info("ssl_object"))
+        if arrival is not None:
+            client, server, scheme = arrival.client, arrival.server, arrival.scheme or scheme
+        trusted = self._asks_proxies and self._peers.trusts(client)
+        return Origin(client, server, scheme, self.config.root_path, self.state, self.draining, tls, trusted)
+
+    def _shared_address(self, name: object) -> tuple[str, int | None] | None:
         """The server's address in the form of ASGI, the same object for as long as it is the same address.
 
         Each idle connection would have its own otherwise, 150 octets for nothing.
@@ -258,5 +293,5 @@ class Service:
         """Something has ended while the server stops: see whether it was the last."""
         quiet = self._quiet
         if quiet is not None and not quiet.done() and not self.running:
-            if not (self._quiet_connections and self.connections):
+            if not (self._quiet_connections and (self.connections or self.arriving.count)):
                 quiet.set_result(None)

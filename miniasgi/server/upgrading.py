@@ -12,7 +12,7 @@ from math import inf
 from typing import NamedTuple
 
 from ..asgi.exchange import PLAIN_TEXT
-from ..asgi.scope import websocket_scope
+from ..asgi.scope import Origin, websocket_scope
 from ..asgi.websocket import SessionWriter, WebSocketExchange
 from ..errors import BadRequest, ClientDisconnected
 from ..http1.head import RequestHead
@@ -50,19 +50,19 @@ class UpgradingHalf(EndingHalf):
         """Whether a request that offers an upgrade offers one to a protocol that is spoken here."""
         return self.service.config.ws != "none" and asks_for_websocket(head)
 
-    def scope_for(self, exchange: WebSocketExchange) -> Scope | None:
+    def scope_for(self, exchange: WebSocketExchange, origin: Origin) -> Scope | None:
         """What the application is to be called with; None if the handshake has been refused."""
-        refusal = self._read(exchange)
+        refusal = self._read(exchange, origin)
         if refusal is None:
             upgrade = self._upgrade
             assert upgrade is not None
-            return websocket_scope(exchange.head, self._origin, upgrade.handshake.subprotocols)
+            return websocket_scope(exchange.head, origin, upgrade.handshake.subprotocols)
         logger.info("%s: refused with %d: %s", self.peer, refusal.status, refusal.reason)
         content = b"WebSocket handshake refused\n" if refusal.status != 501 else b"WebSockets are not available\n"
         self.respond(exchange, refusal.status, [*PLAIN_TEXT, *refusal.fields], content)
         return None
 
-    def _read(self, exchange: WebSocketExchange) -> Refusal | None:
+    def _read(self, exchange: WebSocketExchange, origin: Origin) -> Refusal | None:
         """Prepare the upgrade, or say why there is none."""
         found = read_handshake(exchange.head)
         if isinstance(found, Refusal):
@@ -71,7 +71,7 @@ class UpgradingHalf(EndingHalf):
         if service.codec is None:
             service.miss_websockets()
             return Refusal(501, [], "WebSockets need the package websockets")
-        connection = WebSocketConnection(service, self.transport, exchange, self._origin)
+        connection = WebSocketConnection(service, self.transport, exchange, origin)
         config = service.config
         try:
             codec = service.codec(

@@ -124,8 +124,9 @@ class WebSocketConnection(Flow):
         exchange.end_session(_ABNORMAL, "")
         if service.access is not None:
             seconds = service.clock() - exchange.started_at
-            messages = f" {exchange.received} in, {exchange.sent} out"
-            service.access.add(self._origin.client, exchange.head.line.log, 101, exchange.octets, seconds, messages)
+            messages = (("in", exchange.received), ("out", exchange.sent))
+            client, name = self._origin.client, exchange.request_id
+            service.access.add(client, exchange.head, 101, exchange.octets, seconds, exchange.fields, name, messages)
         if service.stopping:
             service.check_quiet()
 

@@ -14,6 +14,7 @@ from ..observe import logs
 from .exits import end_process
 from .greeting import greet
 from .hooks import HookContext, Hooks
+from .notify import Notifier
 from .signals import ENDING, GENTLE, give_back
 from .spec import WorkerSpec
 from .worker import Worker, run_worker
@@ -25,13 +26,13 @@ logger = logging.getLogger("miniasgi.server")
 _SUPERVISED = {"SIGHUP": "loads the application anew", "SIGTTIN": "adds a worker", "SIGTTOU": "takes a worker away"}
 
 
-def run_alone(spec: WorkerSpec, last: Callable[[], object]) -> int:
+def run_alone(spec: WorkerSpec, last: Callable[[], object], notifier: Notifier | None = None) -> int:
     """Serve until a signal says to stop. Returns the exit status: 0. Raises StartupError if that cannot be.
 
-    *last* is called before the process ends, where it does so without returning.
+    *last* is called before the process ends, where it does so without returning; *notifier* learns how the server is.
     """
-    control = Alone(last)
-    logs.configure(spec.config.log_level)
+    control = Alone(last, notifier)
+    logs.configure(spec.config)
     hooks = Hooks.load(spec.config.hooks, spec.config.app_dir)
     context = HookContext(spec.config, spec.app_name, None, os.getpid())
     hooks.start(context)
@@ -52,8 +53,9 @@ class Alone:
 
     gives_sockets = False
 
-    def __init__(self, last: Callable[[], object]) -> None:
+    def __init__(self, last: Callable[[], object], notifier: Notifier | None = None) -> None:
         self._last = last
+        self._notifier = notifier or Notifier()
         self._before: dict[int, Any] = {}
         self._received = 0
         self._worker: Worker  # set by started()
@@ -73,21 +75,33 @@ class Alone:
 
     def ready(self, worker: Worker) -> None:
         server = worker.server
-        greet(worker.spec.app, server.config, server.urls, worker.loop_name, f"process {os.getpid()}")
+        process = f"process {os.getpid()}"
+        greet(worker.spec.app, server.config, server.urls, worker.loop_name, process)
+        self._notifier.ready(f"{process} on {' and '.join(server.urls)}")
+        self._watch()
 
     def beat(self, worker: Worker) -> None:
-        """Nobody wants to know."""
+        """Nobody wants to know; a service manager may want to more often."""
+
+    def _watch(self) -> None:
+        """Have the service manager hear, as often as it wants to, that the loop turns."""
+        now = self._worker.loop.time()
+        due = self._notifier.watchdog(now)
+        if due is not None:
+            self._worker.loop.call_later(due - now, self._watch)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if name == "SIGUSR1":
             self._soon(logs.reopen_files)
+        elif name == "SIGHUP":
+            self._soon(self._renew)
         elif name in _SUPERVISED:
-            what = _SUPERVISED[name]
-            self._soon(logger.warning, "%s %s only where there is a supervisor, as with --workers 2", name, what)
+            self._soon(_explain, name)
         else:
             self._received += 1
             if self._received == 1 and name != "SIGQUIT":
+                self._soon(self._notifier.stopping)
                 self._worker.stop()
             else:
                 # From here and not from the loop, which an application may have blocked.
@@ -99,3 +113,15 @@ class Alone:
         """Have *call* called by the loop: what a signal interrupts may hold the lock of a log."""
         with suppress(RuntimeError):  # the loop is closed: the process is about to end
             self._worker.loop.call_soon_threadsafe(call, *arguments)
+
+    def _renew(self) -> None:
+        """Do of a reload what needs no other process: read certificates again, and open log files."""
+        self._notifier.reloading()
+        logs.reopen_files()
+        self._worker.server.reload_certificates()
+        _explain("SIGHUP")
+        self._notifier.reloaded()
+
+
+def _explain(name: str) -> None:
+    logger.warning("%s %s only where there is a supervisor, as with --workers 2", name, _SUPERVISED[name])

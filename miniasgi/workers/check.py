@@ -1,4 +1,4 @@
-"""Which options for workers contradict each other, or ask for what this system does not have.
+"""Which options for workers and sockets contradict each other, or ask for what this system does not have.
 
 Knows Config and errors. Each option's own value has been checked before (config); here they meet. Starts nothing.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from miniasgi.config import OPTIONS, Config
+from miniasgi.config.addresses import UnixAddress
 from miniasgi.errors import UsageError
 
 __all__ = ["check"]
@@ -18,7 +19,8 @@ _BY_NAME = {option.name: option for option in OPTIONS}
 
 
 def check(config: Config, *, statm: str = STATM) -> None:
-    """Return if the options of *config* for workers go together, and *statm*, the system's file, exists if needed.
+    """Return if the options of *config* for workers and sockets go together, and if *statm*, the system's file, exists
+    where it is needed.
 
     Raises UsageError: one line for the first that do not, under their flags.
     """
@@ -38,6 +40,10 @@ def check(config: Config, *, statm: str = STATM) -> None:
         if getattr(config, f"{name}_jitter") and getattr(config, name) is None:
             jitter = _BY_NAME[f"{name}_jitter"].flag
             raise UsageError(f"{jitter}: found no {_BY_NAME[name].flag}, expected one to add it to")
+    if not config.uds and not any(isinstance(each, UnixAddress) for each in config.bind):
+        for name in ("uds_mode", "uds_owner"):
+            if getattr(config, name) != _BY_NAME[name].default:
+                raise UsageError(f"{_BY_NAME[name].flag}: found no --uds and no --bind unix:PATH, expected one of them")
     if config.workers_max_rss is not None and not os.path.exists(statm):
         raise UsageError(
             f"--workers-max-rss: found no {statm}, expected a system that says there how much memory a process has"

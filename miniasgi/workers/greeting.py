@@ -38,7 +38,11 @@ def greet(app: App | str | None, config: Config, urls: Sequence[str], loop: str,
     for directory, mount in config.static:
         logger.info("serving %s at %s/", os.path.abspath(directory), mount)
     if config.open:
-        _open_browser(urls[0] + _first_path(app, config))
+        shown = next((url for url in urls if url.startswith("http")), "")
+        if shown:
+            _open_browser(shown + _first_path(app, config))
+        else:
+            logger.warning("--open: no browser can be shown %s, expected an address of TCP", " or ".join(urls))
 
 
 def _first_path(app: App | str | None, config: Config) -> str:

@@ -19,6 +19,7 @@ from ..observe import logs
 from .channel import Closed
 from .exits import UNKNOWN, describe
 from .member import Member
+from .notify import Notifier
 from .signals import ENDING, GENTLE, give_back
 from .spec import beat_seconds
 from .supervisor import Supervisor
@@ -46,8 +47,13 @@ class MainLoop:
         signals: Sequence[str] = SIGNALS,
         beat: Callable[[], None] | None = None,
         preloader: Preloader | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
-        """*beat*, if given, is called as often as a worker gives a sign of life. *preloader* forks workers, if so."""
+        """*beat*, if given, is called as often as a worker gives a sign of life. *preloader* forks workers, if so.
+
+        *notifier* learns of reloads, of the end, and that this loop turns.
+        """
+        self._notifier = notifier or Notifier()
         self._preloader = preloader
         self._supervisor = supervisor
         self._signals = signals
@@ -63,6 +69,8 @@ class MainLoop:
         for end in (self._wakeup, self._waker):
             end.setblocking(False)
         self._selector.register(self._wakeup, selectors.EVENT_READ)
+        #: Called by SIGHUP first, if it is set: whether there is anything to be loaded anew.
+        self.reread: Callable[[], bool] | None = None
         #: The signal that made it end at once; 0 while none has.
         self.ended_by = 0
 
@@ -99,6 +107,11 @@ class MainLoop:
                     self._beat_at = now + beat_seconds(supervisor.config)
                     self._beat()
                 due = self._beat_at if due is None else min(due, self._beat_at)
+            if not supervisor.reloading:
+                self._notifier.reloaded()
+            alive_at = self._notifier.watchdog(now)
+            if alive_at is not None:
+                due = alive_at if due is None else min(due, alive_at)
             timeout = None if due is None else min(max(due - now, 0), _LONGEST_WAIT_SECONDS)
             found = self._selector.select(timeout)
             woken_at = supervisor.clock()
@@ -207,6 +220,7 @@ class MainLoop:
         supervisor = self._supervisor
         name = signal.Signals(number).name
         if name in ENDING:
+            self._notifier.stopping()
             self._stops += 1
             if self._stops == 1 and name != "SIGQUIT":
                 logger.info("%s: stopping", name)
@@ -216,9 +230,11 @@ class MainLoop:
                 self.ended_by = number
                 supervisor.stop(force=True)
         elif name == "SIGHUP":
-            if self._preloader is not None:
-                self._preloader.renew()
-            supervisor.reload()
+            self._notifier.reloading()
+            if self.reread is None or self.reread():
+                if self._preloader is not None:
+                    self._preloader.renew()
+                supervisor.reload()
         elif name == "SIGTTIN":
             supervisor.more()
         elif name == "SIGTTOU":

@@ -81,7 +81,7 @@ def serve(spec: WorkerSpec, channel: Channel) -> NoReturn:
 def _run_group(spec: WorkerSpec, control: Remote) -> None:
     from .thread_group import ThreadGroup  # which a worker that is a process has no use for
 
-    logs.configure(spec.config.log_level)
+    logs.configure(spec.config)
     ThreadGroup(spec, control).run()
 
 

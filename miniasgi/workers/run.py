@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from typing import Any
 
 from ..config import Config
 from ..errors import StartupError
+from ..server import activation, binding
 from ..types import App
 from . import process
 from .check import check
+from .notify import Notifier
 from .pidfile import PidFile
+from .rereading import Reread
 from .signals import bridge_signals
 from .spec import WorkerSpec
 from .title import set_title, title
@@ -19,8 +23,10 @@ from .title import set_title, title
 __all__ = ["run", "run_with_options"]
 
 
-def run(app: App | str | None, config: Config) -> int:
+def run(app: App | str | None, config: Config, reread: Reread | None = None) -> int:
     """Serve *app*, and the folders of *config*, until a signal says to stop. Returns the exit status: 0.
+
+    *reread*, where there is a supervisor, is asked for both again before the application is loaded anew.
 
     SIGINT and SIGTERM stop gracefully, a second one at once. Raises StartupError if the server cannot start.
     """
@@ -30,19 +36,23 @@ def run(app: App | str | None, config: Config) -> int:
             'if __name__ == "__main__":, so that only the program itself makes it'
         )
     check(config)
+    # Before anything else is started: both take out of the environment what is for this process alone.
+    activation.passed()
+    notifier = Notifier.take(os.environ, os.getpid())
     spec = WorkerSpec(app, config)
     with ExitStack() as stack, bridge_signals(stack.close):
+        stack.callback(binding.remove_files)
         if config.pid:
             stack.enter_context(PidFile(config.pid))
         # Imported here, because a supervisor has no use for a server, nor one worker for a supervisor.
         if needs_supervisor(config):
             from .supervised import run_supervised
 
-            return run_supervised(spec, stack.close)
+            return run_supervised(spec, stack.close, notifier, reread)
         from .alone import run_alone
 
         set_title(title("server", spec.app_name))
-        return run_alone(spec, stack.close)
+        return run_alone(spec, stack.close, notifier)
 
 
 def needs_supervisor(config: Config) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..config import Config
 from ..types import App
 
-__all__ = ["WorkerSpec", "beat_seconds"]
+__all__ = ["WorkerSpec", "beat_seconds", "leave_seconds"]
 
 # 1 s: between two signs of life of a worker, ...
 _BEAT_SECONDS = 1.0
@@ -18,6 +18,11 @@ _BEATS_IN_TIMEOUT = 4
 def beat_seconds(config: Config) -> float:
     """How often a worker gives a sign of life."""
     return min(_BEAT_SECONDS, config.timeout_worker_healthcheck / _BEATS_IN_TIMEOUT)
+
+
+def leave_seconds(config: Config) -> float:
+    """How long a worker may take to leave: drain, lifespan shutdown, and what each of them needs to give up."""
+    return 2 * config.timeout_graceful_shutdown + 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,12 @@ from .greeting import greet
 from .hooks import HookContext, Hooks
 from .main_loop import MainLoop
 from .member import Handle
+from .notify import Notifier
 from .places import Places
 from .process import ProcessWorker, pack
+from .rereading import Reread, Rereading
 from .source_watch import SourceWatch
-from .spec import WorkerSpec
+from .spec import WorkerSpec, leave_seconds
 from .supervisor import Supervisor
 from .title import set_title, title
 from .zygote import Preloader
@@ -43,34 +45,42 @@ class GroupSupervisor(Supervisor):
     threads = 1
 
     def more(self) -> None:
-        self._want_threads(self.threads + 1)
+        self.want(self.threads + 1)
 
     def fewer(self) -> None:
-        self._want_threads(max(self.threads - 1, 1))
+        self.want(max(self.threads - 1, 1))
 
-    def _want_threads(self, number: int) -> None:
+    def want(self, number: int) -> None:
+        """So many threads from now on; the process of all of them remains one."""
         self.threads = number
         logger.info("%s wanted now", "1 worker thread is" if number == 1 else f"{number} worker threads are")
         for member in self.members:
             member.handle.tell("want", number=number)
 
 
-def run_supervised(spec: WorkerSpec, last: Callable[[], object]) -> int:
+class Current:
+    """What a worker that is started now is told to run. Changed when options are read again."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.spec = spec
+
+
+def run_supervised(
+    spec: WorkerSpec, last: Callable[[], object], notifier: Notifier | None = None, reread: Reread | None = None
+) -> int:
     """Serve until a signal says to stop. Returns the exit status. Raises StartupError if the server cannot start.
 
-    *last* is called before the process ends, where it does so without returning.
+    *last* is called before the process ends, where it does so without returning; *notifier* learns how the server is.
+    *reread* gives the options once more before the application is loaded anew.
     """
     if threading.current_thread() is not threading.main_thread():
         raise StartupError("several workers need the main thread, where signals arrive; Server serves in any")
-    config = spec.config
-    logs.configure(config.log_level)
-    workers = usable_cpus() if config.workers is None else config.workers
+    notifier = notifier or Notifier()
+    asked = spec
+    logs.configure(asked.config)
+    current = Current(_prepared(asked))
+    spec, config, workers = current.spec, current.spec.config, current.spec.config.workers or 1
     grouped = config.worker_class == "thread" and (spec.app is None or isinstance(spec.app, str))
-    if config.reload:
-        seconds = min(config.timeout_graceful_shutdown, _DEVELOPMENT_SECONDS)
-        # A worker at a breakpoint gives no sign of life either.
-        config = replace(config, timeout_graceful_shutdown=seconds, timeout_worker_healthcheck=_YEAR_SECONDS)
-    spec = replace(spec, config=replace(config, workers=workers))
     hooks = Hooks.load(config.hooks, config.app_dir)
     with closing(Places(config, sets=workers if grouped else 1)) as places:
         set_title(title("supervisor", spec.app_name))
@@ -78,19 +88,19 @@ def run_supervised(spec: WorkerSpec, last: Callable[[], object]) -> int:
         def ready(loop: str) -> None:
             kind = f"worker {config.worker_class}"
             shown = count(workers, kind, "es" if config.worker_class == "process" else "s")
-            greet(spec.app, config, places.urls, loop, f"{shown}, supervisor process {os.getpid()}")
+            shown = f"{shown}, supervisor process {os.getpid()}"
+            greet(spec.app, config, places.urls, loop, shown)
+            notifier.ready(f"{shown} on {' and '.join(places.urls)}")
             if config.worker_class == "thread":
                 _explain_threads()
 
         supervisor_class: type[Supervisor] = Supervisor
         if grouped:
             supervisor_class = GroupSupervisor
-            # The threads' own supervisor sees to these.
-            config = replace(config, limit_max_requests=None, workers_lifetime=None)
         preloader = Preloader(spec) if config.preload else None
-        spawn = preloader.spawn if preloader is not None else _spawner(spec, lambda: supervisor, grouped=grouped)
+        spawn = preloader.spawn if preloader is not None else _spawner(current, lambda: supervisor, grouped=grouped)
         supervisor = supervisor_class(
-            config,
+            _supervisors(config, grouped=grouped),
             places,
             wanted=1 if grouped else workers,
             spawn=spawn,
@@ -100,7 +110,23 @@ def run_supervised(spec: WorkerSpec, last: Callable[[], object]) -> int:
         )
         if isinstance(supervisor, GroupSupervisor):
             supervisor.threads = workers
-        ended_by = _supervise(supervisor, preloader, hooks, HookContext(config, spec.app_name, None, os.getpid()))
+
+        def adopt(before: WorkerSpec, after: WorkerSpec) -> None:
+            logs.configure(after.config)
+            current.spec = _prepared(after)
+            if preloader is not None:
+                preloader.spec = current.spec
+            supervisor.config = _supervisors(current.spec.config, grouped=grouped)
+            # Those that were started before are given the time that they count on.
+            supervisor.leave_seconds = max(supervisor.leave_seconds, leave_seconds(supervisor.config))
+            # Else it is as many as signals have made it.
+            if after.config.workers != before.config.workers:
+                supervisor.want(current.spec.config.workers or 1)
+            set_title(title("supervisor", after.app_name))
+
+        again = None if reread is None else Rereading(asked, reread, adopt)
+        context = HookContext(config, spec.app_name, None, os.getpid())
+        ended_by = _supervise(supervisor, preloader, hooks, context, notifier, again)
     if supervisor.failure is not None:
         raise supervisor.failure
     if ended_by or supervisor.members:
@@ -110,11 +136,35 @@ def run_supervised(spec: WorkerSpec, last: Callable[[], object]) -> int:
     return 0
 
 
-def _supervise(supervisor: Supervisor, preloader: Preloader | None, hooks: Hooks, context: HookContext) -> int:
+def _prepared(spec: WorkerSpec) -> WorkerSpec:
+    """*spec* as workers get it: how many they are, and what development changes."""
+    config = spec.config
+    config = replace(config, workers=usable_cpus() if config.workers is None else config.workers)
+    if config.reload:
+        seconds = min(config.timeout_graceful_shutdown, _DEVELOPMENT_SECONDS)
+        # A worker at a breakpoint gives no sign of life either.
+        config = replace(config, timeout_graceful_shutdown=seconds, timeout_worker_healthcheck=_YEAR_SECONDS)
+    return replace(spec, config=config)
+
+
+def _supervisors(config: Config, *, grouped: bool) -> Config:
+    """*config* as the supervisor gets it: the supervisor of a group of threads sees to some of it itself."""
+    return replace(config, limit_max_requests=None, workers_lifetime=None) if grouped else config
+
+
+def _supervise(
+    supervisor: Supervisor,
+    preloader: Preloader | None,
+    hooks: Hooks,
+    context: HookContext,
+    notifier: Notifier,
+    reread: Rereading | None,
+) -> int:
     """Run the supervisor's loop between the hooks. The signal that ended it at once; 0 where none did."""
     hooks.start(context)
     try:
-        main_loop = MainLoop(supervisor, preloader=preloader)
+        main_loop = MainLoop(supervisor, preloader=preloader, notifier=notifier)
+        main_loop.reread = reread
         if not context.config.reload:
             main_loop.run()
         else:
@@ -129,23 +179,23 @@ def _supervise(supervisor: Supervisor, preloader: Preloader | None, hooks: Hooks
         hooks.stop(context)
 
 
-def _spawner(spec: WorkerSpec, supervisor: Callable[[], Supervisor], *, grouped: bool) -> Callable[[int], Handle]:
+def _spawner(current: Current, supervisor: Callable[[], Supervisor], *, grouped: bool) -> Callable[[int], Handle]:
     if grouped:
 
         def start_group(number: int) -> Handle:
-            group = supervisor()
+            group, spec = supervisor(), current.spec
             workers = group.threads if isinstance(group, GroupSupervisor) else spec.config.workers
             return ProcessWorker(replace(spec, config=replace(spec.config, workers=workers)))
 
         return start_group
-    if spec.config.worker_class == "thread":
+    if current.spec.config.worker_class == "thread":
         from .thread import ThreadWorker
         from .worker import make_pool
 
-        pool = make_pool(spec.config)
-        return lambda number: ThreadWorker(replace(spec, number=number), pool)
-    pack(spec)  # what cannot be sent is told before anything is started
-    return lambda number: ProcessWorker(replace(spec, number=number))
+        pool = make_pool(current.spec.config)
+        return lambda number: ThreadWorker(replace(current.spec, number=number), pool)
+    pack(current.spec)  # what cannot be sent is told before anything is started
+    return lambda number: ProcessWorker(replace(current.spec, number=number))
 
 
 def _explain_threads() -> None:

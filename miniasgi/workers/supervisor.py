@@ -19,6 +19,7 @@ from .health import ATTENTIVE_SECONDS, check_health, why_replace
 from .leaving import drop, end_by_force, give_up, let_go, vacate
 from .member import Handle, Member, Place, State
 from .sharing import Sockets, share_sockets, tell_listen
+from .spec import leave_seconds
 
 __all__ = ["Supervisor"]
 
@@ -77,10 +78,9 @@ class Supervisor:
         self._generation = 1
         self._loop = ""
         self._up = False  # whether all of the first workers have been ready
-        # Whether the members of this generation wait for each other before they take over.
-        self._reloading = False
-        # Drain, lifespan shutdown, and what each of them needs to give up.
-        self.leave_seconds = 2 * config.timeout_graceful_shutdown + 10
+        #: Whether the members of this generation wait for each other before they take over.
+        self.reloading = False
+        self.leave_seconds = leave_seconds(config)
 
     @property
     def finished(self) -> bool:
@@ -117,7 +117,7 @@ class Supervisor:
             if place.next is not None:  # of a reload before this one, or about to load nobody knows which code
                 drop(place.next, self.clock())
         self._generation += 1
-        self._reloading = True
+        self.reloading = True
 
     def restart(self) -> None:
         """End the workers there are, and start others; for development, where the old code is of no more interest."""
@@ -261,7 +261,7 @@ class Supervisor:
         return stuck < _MOST_STUCK
 
     def _is_old(self, member: Member) -> bool:
-        return self._reloading and member.generation < self._generation
+        return self.reloading and member.generation < self._generation
 
     def _start(self, place: Place, now: float) -> None:
         try:
@@ -277,11 +277,11 @@ class Supervisor:
         """Let those serve that are ready; while the code is loaded anew, only all of them together."""
         places = [self._places[number] for number in range(1, self.wanted + 1)]
         coming = [place.next for place in places if place.next is not None and place.next.state is State.READY]
-        if self._reloading:
+        if self.reloading:
             # Until the last one is ready, the old code serves, and nobody sees two versions.
             if len(coming) < self.wanted:
                 return
-            self._reloading = False
+            self.reloading = False
             logger.info("the application has been loaded anew by %s", count(len(coming), "worker"))
         for member in coming:
             self._serve(member)
@@ -304,7 +304,7 @@ class Supervisor:
         elif not self._up:
             self.failure = failure
             self.stop(force=True)
-        elif self._reloading and (has_said or place.failures > 2):
+        elif self.reloading and (has_said or place.failures > 2):
             self._abandon_reload(failure)
         else:
             # At least so long, because it would most likely fail again.
@@ -312,7 +312,7 @@ class Supervisor:
             logger.error("%s did not start: %s", name, shown(failure))
 
     def _abandon_reload(self, failure: StartupError) -> None:
-        self._reloading = False
+        self.reloading = False
         left = "the old one stays" if any(place.current for place in self._places.values()) else "none is left"
         for place in self._places.values():
             if place.next is not None:

@@ -171,10 +171,12 @@ def run_worker(
     config = spec.config
     app = spec.app if spec.loaded is None else spec.loaded
     if isinstance(app, str):
+        # Before the import, so that what the application says of its logs wins over --log-config.
+        logs.configure(config, spec.name)
         app = importer.load(app, factory=config.factory, app_dir=config.app_dir)
     # After the import, because an application's own logging configuration switches off the loggers that it finds; but
     # before the folders are opened, which may have something to say.
-    logs.configure(config.log_level, spec.name)
+    logs.configure(config, spec.name)
     hooks = hooks or Hooks.load(config.hooks, config.app_dir)
     server = Server(app, config, sockets=() if control.gives_sockets else None)
     parser_factory(config.http)  # a parser that cannot be had is told before anything is opened

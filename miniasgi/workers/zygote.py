@@ -157,7 +157,8 @@ class Preloader:
     """Gives workers forked from the newest zygote; a reload has a new one, and keeps the old until it has succeeded."""
 
     def __init__(self, spec: WorkerSpec) -> None:
-        self._spec = spec
+        #: What the next zygote loads. Set by whoever reads options again.
+        self.spec = spec
         self._renew = True
         #: Those that run, oldest first.
         self.zygotes: list[Zygote] = []
@@ -170,7 +171,7 @@ class Preloader:
         """Start a worker. Raises StartupError."""
         usable = [zygote for zygote in self.zygotes if not zygote.has_failed]
         if self._renew or not usable:
-            usable.append(Zygote(self._spec))
+            usable.append(Zygote(self.spec))
             self.zygotes.append(usable[-1])
             self._renew = False
         return ForkedWorker(usable[-1], number)

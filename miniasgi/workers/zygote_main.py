@@ -38,6 +38,7 @@ def run_zygote(spec: WorkerSpec, channel: Channel) -> tuple[WorkerSpec, Channel]
     config = spec.config
     threads = set(threading.enumerate())
     try:
+        logs.configure(config)  # before the application, whose own word on logs is the last
         if isinstance(spec.app, str):
             with _ended_with(channel):
                 loaded = importer.load(spec.app, factory=config.factory, app_dir=config.app_dir)
@@ -45,7 +46,7 @@ def run_zygote(spec: WorkerSpec, channel: Channel) -> tuple[WorkerSpec, Channel]
     except StartupError as error:
         send_failure(channel, error)
         return None
-    logs.configure(config.log_level)
+    logs.configure(config)
     if started := set(threading.enumerate()) - threads:
         names = ", ".join(sorted(each.name for each in started))
         logger.warning("the application has started threads while it was loaded, which forked workers lack: %s", names)

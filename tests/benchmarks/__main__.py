@@ -28,7 +28,7 @@ MEMORY, STARTUP, CONNECTIONS = "memory", "startup", "connections"
 OTHER_MEASUREMENTS = (MEMORY, STARTUP, CONNECTIONS, *workers.MEASUREMENTS, WEBSOCKET_MEMORY)
 CONNECTION_COUNTS = (1, 10, 100, 1000)
 # Families whose workloads are all asked of the same application.
-ONE_APPLICATION = (Family.STATIC, Family.WEBSOCKET)
+ONE_APPLICATION = (Family.STATIC, Family.WEBSOCKET, Family.TLS)
 
 
 def main() -> int:
@@ -69,7 +69,8 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
         description="Measures ASGI servers side by side: CPU per request, speed, memory, time to start.",
-        epilog="Measured always: the floor, nginx for files, one worker, uvicorn (WebSockets). Names: globs.",
+        epilog="Measured always, with others of their kind: the floor, nginx for files, one worker, uvicorn for "
+        "WebSockets and TLS, miniasgi without options. Names: globs.",
     )
     parser.add_argument("--servers", help="which servers (all; with --short only miniasgi)")
     parser.add_argument("--workloads", default="*", help=f"which of {', '.join(names)} (all)")
@@ -142,11 +143,16 @@ def _groups(bench: Bench, wanted: set[str]) -> list[list[Workload]]:
             continue
         if workload.is_missing():
             print(f"\nskipped: {workload.name}, which needs {workload.requires}")
-        elif bench.plan.is_short and groups and groups[-1][0].family == workload.family in ONE_APPLICATION:
+        elif bench.plan.is_short and groups and _have_one_server(groups[-1][0], workload):
             groups[-1].append(workload)
         else:
             groups.append([workload])
     return groups
+
+
+def _have_one_server(one: Workload, other: Workload) -> bool:
+    """Whether servers that are started for one of the workloads can answer the other one, too."""
+    return one.family == other.family in ONE_APPLICATION and one.key == other.key
 
 
 def _measure_connections(bench: Bench, is_short: bool) -> dict[str, object]:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def run_wrk(port: int, script: Script, seconds: float) -> LoadResult:
     # wrk knows whole seconds only; an interrupt ends it earlier, with its report.
     command = ["wrk", "--threads", "1", "--connections", str(script.connections), "--latency"]
     command += ["--duration", f"{math.ceil(seconds)}s", "--script", str(REPLAY)]
-    command += [f"http://127.0.0.1:{port}/", "--", str(script.replay)]
+    scheme = "https" if script.context else "http"
+    command += [f"{scheme}://127.0.0.1:{port}/", "--", str(script.replay)]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -92,6 +94,11 @@ def parse_wrk(output: str) -> LoadResult:
     return LoadResult(report["requests"], report["microseconds"] / 1e6, int(report["octets"]), p99)
 
 
+def p99(latencies: Sequence[float]) -> float:
+    """What at most one in a hundred took longer than."""
+    return sorted(latencies)[len(latencies) * 99 // 100]
+
+
 def run_builtin(port: int, script: Script, seconds: float) -> LoadResult:
     """Send on a few connections in turn for that long, checking every answer whole.
 
@@ -100,7 +107,7 @@ def run_builtin(port: int, script: Script, seconds: float) -> LoadResult:
     """
     turn, requests = 0, 0
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(Client(port)) for _ in range(min(script.connections, 8))]
+        clients = [stack.enter_context(Client(port, context=script.context)) for _ in range(min(script.connections, 8))]
         started = time.perf_counter()
         while time.perf_counter() - started < seconds:
             for client in clients:

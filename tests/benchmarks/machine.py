@@ -4,6 +4,7 @@ import datetime
 import os
 import platform
 import shutil
+import ssl
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,7 +42,10 @@ def cpu_model() -> str:
 
 
 def _versions() -> dict[str, str]:
-    installed = {name: _version(name) for name in PACKAGES} | {"nginx": _nginx_version()}
+    installed = {name: _version(name) for name in PACKAGES} | {
+        "openssl": ssl.OPENSSL_VERSION.split()[1],
+        "nginx": _nginx_version(),
+    }
     return {name: found for name, found in installed.items() if found}
 
 

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from .access_lines import complaint
 from .comparison import Comparison, Run
 from .cpu import ProcessEnded, process_trees, read_cpu, spent_nanoseconds
+from .handshakes import run_handshakes
 from .load import LoadFailed, LoadResult, run_builtin, run_wrk
 from .probe import WrongAnswer, probe
 from .process import LOG_FLUSH_SECONDS, ServerProcess, running
 from .script import Script, prepare
 from .server import ServerSpec
-from .servers import FLOOR
 from .websocket_process import WebSocketLoad
 from .workload import Family, Workload
 
@@ -107,7 +108,7 @@ class Bench:
                 continue
             replay = folder / f"{workload.name}-{server.spec.name}"
             try:
-                scripts[server.spec.name] = prepare(server.port, server.spec.prefix, workload, replay)
+                scripts[server.spec.name] = prepare(server.port, server.spec.prefix, workload, replay, server.authority)
             except (WrongAnswer, OSError) as error:
                 self.failures.append(f"{workload.name}, {server.spec.name}: {error}{server.last_words()}")
         return scripts
@@ -121,7 +122,7 @@ class Bench:
                 self.failures.append(f"{workload.name}, {server.spec.name}, warming up: {error}")
         if workload.access_log:
             time.sleep(LOG_FLUSH_SECONDS)
-            server.take_log_lines()
+            server.take_log()
 
     def _round(
         self, number: int, servers: list[ServerProcess], workload: Workload, scripts: Scripts
@@ -139,7 +140,7 @@ class Bench:
         return runs
 
     def _run(self, server: ServerProcess, servers: list[ServerProcess], workload: Workload, script: Script) -> Run:
-        answer_octets = probe(server.port, script.exchanges[0])
+        answer_octets = probe(server.port, script.exchanges[0], script.context)
         pids = [each.pid for each in servers]
         with _loaded(server, script, self.plan.seconds_of(workload), self.plan.uses_wrk_for(workload)) as run:
             before = {pid: read_cpu(tree) for pid, tree in process_trees(pids).items()}
@@ -165,10 +166,9 @@ class Bench:
         time.sleep(LOG_FLUSH_SECONDS)
         for server in servers:
             name = server.spec.name
-            lines, requests = server.take_log_lines(), sum(run.requests for run in comparison.runs(name))
-            if name != FLOOR and lines < requests:
-                where = f"{comparison.workload.name}, {name}"
-                self.failures.append(f"{where}: {lines} access lines for {requests} requests")
+            requests = sum(run.requests for run in comparison.runs(name))
+            if wrong := complaint(server.take_log(), server.spec.access_lines, requests):
+                self.failures.append(f"{comparison.workload.name}, {name}: {wrong}")
 
 
 def _from_another(servers: list[ServerProcess], number: int) -> list[ServerProcess]:
@@ -183,6 +183,8 @@ def _loaded(server: ServerProcess, script: Script, seconds: float, use_wrk: bool
     if script.messages:
         with WebSocketLoad(server.port, script.messages, script.connections, script.is_pinned) as load:
             yield lambda: load.run(seconds)
+    elif script.is_connection_each:
+        yield lambda: run_handshakes(server.port, script, seconds)
     elif use_wrk:
         yield lambda: run_wrk(server.port, script, seconds)
     else:

@@ -1,9 +1,11 @@
-"""One request on a plain blocking socket, and a strict look at its answer."""
+"""One request on a blocking socket, and a strict look at its answer."""
 
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 
+from .certificates import NAMES
 from .exchange import Exchange
 
 # To these a server may not add content, whatever their fields say (RFC 9112, section 6.3).
@@ -15,10 +17,12 @@ class WrongAnswer(Exception):
 
 
 class Client:
-    """One connection that reads answers whole."""
+    """One connection that reads answers whole; with a context, it is one of TLS."""
 
-    def __init__(self, port: int, timeout_seconds: float = 10.0) -> None:
+    def __init__(self, port: int, timeout_seconds: float = 10.0, context: ssl.SSLContext | None = None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout_seconds)
+        if context:
+            self.socket = _secured(self.socket, context)
         self._buffer = b""
         self.octets_read = 0
 
@@ -41,6 +45,19 @@ class Client:
         if self._buffer:
             raise WrongAnswer(f"{len(self._buffer)} octets after the last answer: {self._buffer[:80]!r}")
         return fields
+
+    def check_end(self) -> None:
+        """See that the server closes the connection.
+
+        Raises:
+            WrongAnswer: it says more, or keeps the connection open.
+        """
+        try:
+            data = self.socket.recv(1)
+        except TimeoutError:
+            raise WrongAnswer("the connection was kept open after the answer") from None
+        if data:
+            raise WrongAnswer("octets came after the last answer")
 
     def ask(self, write: bytes) -> bytes:
         """Send one request and return the content of its answer.
@@ -122,14 +139,29 @@ class Client:
         return data
 
 
-def probe(port: int, exchange: Exchange) -> float:
+def _secured(plain: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """The connection after the handshake; when that fails, it is closed."""
+    try:
+        return context.wrap_socket(plain, server_hostname=NAMES[0])
+    except BaseException:
+        plain.close()
+        raise
+
+
+def probe(port: int, exchange: Exchange, context: ssl.SSLContext | None = None) -> float:
     """Check the answers to one write; return the octets of one answer, head included."""
-    with Client(port) as client:
+    with Client(port, context=context) as client:
         client.check(exchange)
         return client.octets_read / exchange.requests
 
 
-def wait_for_answer(port: int, exchange: Exchange, deadline: float, has_ended: Callable[[], bool]) -> None:
+def wait_for_answer(
+    port: int,
+    exchange: Exchange,
+    deadline: float,
+    has_ended: Callable[[], bool],
+    context: ssl.SSLContext | None = None,
+) -> None:
     """Ask until the server accepts and answers rightly.
 
     Raises:
@@ -137,7 +169,7 @@ def wait_for_answer(port: int, exchange: Exchange, deadline: float, has_ended: C
     """
     while True:
         try:
-            with Client(port, max(0.1, deadline - time.perf_counter())) as client:
+            with Client(port, max(0.1, deadline - time.perf_counter()), context) as client:
                 client.check(exchange)
                 return
         except OSError as error:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from .access_lines import Written, read_log
+from .certificates import authority_in, client_context, write_certificate
 from .probe import WrongAnswer, wait_for_answer
 from .server import SITE_VARIABLE, ServerSpec, Start, site_in
 from .workers_probe import wait_for_processes
@@ -57,6 +59,7 @@ class ServerProcess:
         self.spec = spec
         self.workload = workload
         self.port = free_port()
+        self.authority = authority_in(folder) if workload.key else None  # of its certificate, if it speaks TLS
         start = Start(workload, self.port, folder)
         self._output = folder / f"{spec.name}-{self.port}.out"
         self._errors = folder / f"{spec.name}-{self.port}.err"
@@ -86,10 +89,12 @@ class ServerProcess:
                 standard error.
         """
         exchange = self.workload.exchanges(self.spec.prefix)[0]
+        context = client_context(self.authority) if self.authority else None
+        deadline = self.started + START_SECONDS
         try:
-            wait_for_answer(self.port, exchange, self.started + START_SECONDS, lambda: self.process.poll() is not None)
+            wait_for_answer(self.port, exchange, deadline, lambda: self.process.poll() is not None, context)
             if self.spec.family == Family.WORKERS:
-                self.wait_for_workers(self.started + START_SECONDS)
+                self.wait_for_workers(deadline)
         except WrongAnswer as error:
             raise WrongAnswer(f"no right answer: {error}{self.last_words()}") from None
         return time.perf_counter() - self.started
@@ -107,12 +112,11 @@ class ServerProcess:
         lines = self._errors.read_text(errors="replace").strip().splitlines()[-4:]
         return "".join(f"\n    | {line}" for line in lines)
 
-    def take_log_lines(self) -> int:
-        """Count the lines on standard output since the last call, and forget them."""
-        with self._output.open("rb") as output:
-            lines = sum(block.count(b"\n") for block in iter(lambda: output.read(1 << 20), b""))
+    def take_log(self) -> Written:
+        """The lines on standard output since the last call; they are forgotten."""
+        written = read_log(self._output)
         os.truncate(self._output, 0)
-        return lines
+        return written
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM to the whole group."""
@@ -151,6 +155,8 @@ def running(
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, contextlib.ExitStack() as stack:
         for each in workloads:
             _write_files(each, site_in(Path(folder)))
+        if key := workloads[0].key:
+            write_certificate(key, Path(folder))
         servers: list[ServerProcess] = []
         for spec in specs:
             server = ServerProcess(spec, spec.can(workloads)[0], Path(folder))

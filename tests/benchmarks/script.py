@@ -1,9 +1,11 @@
 """What one server is asked in one workload, made ready and tried once before anything is measured."""
 
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .certificates import client_context
 from .exchange import Exchange
 from .probe import Client, WrongAnswer
 from .websocket_messages import Messages
@@ -22,6 +24,9 @@ class Script:
     replay: Path  # the exchanges' writes as replay.lua reads them
     is_pinned: bool = True  # the load, to its core
     messages: Messages | None = None  # said instead, over WebSockets
+    authority: Path | None = None  # of the server's certificate, where TLS is spoken
+    context: ssl.SSLContext | None = None  # of clients that trust it
+    is_connection_each: bool = False  # whether each request has a connection, and a handshake, to itself
 
     @property
     def requests_per_write(self) -> int:
@@ -29,21 +34,33 @@ class Script:
         return self.exchanges[0].requests
 
 
-def prepare(port: int, prefix: str, workload: Workload, replay: Path) -> Script:
+def prepare(port: int, prefix: str, workload: Workload, replay: Path, authority: Path | None = None) -> Script:
     """Make the script for the server on that port, which has files under the prefix, and write its replay.
+
+    With an authority, the server speaks TLS.
 
     Raises:
         WrongAnswer: a tried answer was wrong, or had no ETag where one is needed.
         OSError: the connection failed.
     """
     exchanges = workload.exchanges(prefix)
-    with Client(port) as client:
+    context = client_context(authority) if authority else None
+    with Client(port, context=context) as client:
         if workload.is_conditional:
             exchanges = [conditional(exchange, client.check(exchange)) for exchange in exchanges]
         for exchange in exchanges[:: -(-len(exchanges) // TRIED_EXCHANGES)]:
             client.check(exchange)
     write_replay(exchanges, replay)
-    return Script(exchanges, workload.connections, replay, workload.is_pinned, workload.messages)
+    return Script(
+        exchanges,
+        workload.connections,
+        replay,
+        workload.is_pinned,
+        workload.messages,
+        authority,
+        context,
+        workload.is_connection_each,
+    )
 
 
 def conditional(exchange: Exchange, fields: Mapping[bytes, bytes]) -> Exchange:

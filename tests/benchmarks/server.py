@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from .workload import Family, Workload
+from .certificates import certificate_in, key_in
+from .workload import AccessLines, Family, Workload
 
 # Of the directory with the files to serve, for what is not told it on its command line.
 SITE_VARIABLE = "BENCHMARKS_SITE"
@@ -29,6 +30,16 @@ class Start:
         """The directory with the files to serve."""
         return site_in(self.folder)
 
+    @property
+    def certificate(self) -> str:
+        """The file with the certificate to show; there if the workload asks for TLS."""
+        return str(certificate_in(self.folder))
+
+    @property
+    def key(self) -> str:
+        """The file with the key to it."""
+        return str(key_in(self.folder))
+
 
 @dataclass(frozen=True)
 class ServerSpec:
@@ -39,10 +50,11 @@ class ServerSpec:
     command: Callable[[Start], list[str]]  # may write a configuration into the folder
     family: Family = Family.APPLICATION
     program: str | None = None  # that it is, if it is not run by this Python
-    prefix: str = ""  # of the paths of files
+    prefix: str = ""  # of the paths of files, or the path by which it is asked
     cannot: Mapping[str, str] = field(default_factory=dict)  # names of workloads, and why not
     only: tuple[str, ...] = ()  # names of the workloads that it is for; empty: all of its family
     workers: int | None = None  # that it always has; None: as many as the workload asks for
+    access_lines: AccessLines = AccessLines.TEXT  # that it writes, where the workload asks for an access log
 
     def can(self, workloads: Sequence[Workload]) -> list[Workload]:
         """Those of the workloads that it is for and has an answer to."""
@@ -98,6 +110,13 @@ def gunicorn_command(start: Start, *options: str) -> list[str]:
     common += ["--bind", f"127.0.0.1:{start.port}", "--worker-connections", "10000", "--keep-alive", "75"]
     common += ["--no-control-socket", *(["--access-logfile", "-"] if start.workload.access_log else [])]
     return module("gunicorn", *common, *options, start.workload.app)
+
+
+def hypercorn_command(start: Start, *options: str) -> list[str]:
+    """The command that runs the workload's application on hypercorn."""
+    common = ["--worker-class", "uvloop", "--workers", "1", "--bind", f"127.0.0.1:{start.port}", "--keep-alive", "75"]
+    common += ["--access-logfile", "-"] if start.workload.access_log else []
+    return module("hypercorn", *common, *options, start.workload.app)
 
 
 def _is_importable(name: str) -> bool:

@@ -1,17 +1,19 @@
 """The servers to compare: their names, what they need, their command lines.
 
 All run one worker where not several are measured, keep idle connections open for 75 s, trust nothing
-that is forwarded, and write the access log, where it is on, to standard output.
+that is forwarded where that is not what is measured, and write the access log, where it is on, to standard output.
 """
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-from .server import ServerSpec, Start, granian_command, gunicorn_command, module, uvicorn_command
+from .operations_servers import MINIASGI_PLAIN, OPERATIONS_SERVERS, UVICORN_OPERATIONS
+from .server import ServerSpec, Start, granian_command, gunicorn_command, hypercorn_command, module, uvicorn_command
 from .static_servers import NGINX, STARLETTE, STATIC_SERVERS
+from .tls_servers import NGINX_TLS, TLS_SERVERS, UVICORN_TLS
 from .websocket_servers import GRANIAN_WEBSOCKET, UVICORN_SANSIO, WEBSOCKET_SERVERS
 from .workers_servers import GRANIAN_WORKERS, ONE_WORKER, UVICORN_WORKERS, WORKERS_SERVERS
-from .workload import Family
+from .workload import AccessLines, Family
 
 FLOOR = "floor"
 UVICORN = "uvicorn-httptools-uvloop"
@@ -22,6 +24,8 @@ REFERENCES: Mapping[Family, Mapping[str, str]] = {
     Family.STATIC: {"nginx": NGINX, "starlette": STARLETTE},
     Family.WORKERS: {"one worker": ONE_WORKER, "uvicorn": UVICORN_WORKERS, "granian": GRANIAN_WORKERS},
     Family.WEBSOCKET: {"uvicorn": UVICORN_SANSIO, "granian": GRANIAN_WEBSOCKET},
+    Family.TLS: {"uvicorn": UVICORN_TLS, "nginx": NGINX_TLS},
+    Family.OPERATIONS: {"plain": MINIASGI_PLAIN, "uvicorn": UVICORN_OPERATIONS},
 }
 
 
@@ -36,7 +40,7 @@ def _floor() -> ServerSpec:
         name = start.workload.name if not start.workload.name.startswith("hello") else "hello"
         return module("tests.benchmarks.floor", "--port", str(start.port), "--workload", name)
 
-    return ServerSpec(FLOOR, (), command)
+    return ServerSpec(FLOOR, (), command, access_lines=AccessLines.NONE)
 
 
 def _miniasgi(http: str, loop: str) -> ServerSpec:
@@ -57,12 +61,6 @@ def _uvicorn(http: str, loop: str) -> ServerSpec:
     return ServerSpec(f"uvicorn-{http}-{loop}", ("uvicorn", *optional), command)
 
 
-def _hypercorn(start: Start) -> list[str]:
-    options = ["--worker-class", "uvloop", "--workers", "1", "--bind", f"127.0.0.1:{start.port}", "--keep-alive", "75"]
-    options += ["--access-logfile", "-"] if start.workload.access_log else []
-    return module("hypercorn", *options, start.workload.app)
-
-
 APPLICATION_SERVERS: tuple[ServerSpec, ...] = (
     _floor(),
     _miniasgi("handwritten", "uvloop"),
@@ -76,15 +74,18 @@ APPLICATION_SERVERS: tuple[ServerSpec, ...] = (
     _uvicorn("httptools", "asyncio"),
     ServerSpec("granian", ("granian", "uvloop"), granian_command),
     ServerSpec("gunicorn-asgi", ("gunicorn.workers.gasgi", "uvloop"), gunicorn_command),
-    ServerSpec("hypercorn", ("hypercorn", "uvloop"), _hypercorn),
+    ServerSpec("hypercorn", ("hypercorn", "uvloop"), hypercorn_command),
 )
-SERVERS: tuple[ServerSpec, ...] = (*APPLICATION_SERVERS, *STATIC_SERVERS, *WORKERS_SERVERS, *WEBSOCKET_SERVERS)
+SERVERS: tuple[ServerSpec, ...] = (
+    *(*APPLICATION_SERVERS, *STATIC_SERVERS, *WORKERS_SERVERS),
+    *(*WEBSOCKET_SERVERS, *TLS_SERVERS, *OPERATIONS_SERVERS),
+)
 
 
 def choose(patterns: str) -> list[ServerSpec]:
     """The servers whose names match one of the comma-separated globs, in the table's order.
 
-    With them comes what those of their family are measured by: the floor, nginx, one worker, or uvicorn.
+    With them comes what those of their family are measured by: REFERENCES says which.
 
     Raises:
         ValueError: a pattern matches no server.

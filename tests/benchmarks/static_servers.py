@@ -3,48 +3,26 @@
 nginx is the one to be measured by, so it gets what makes it fast: sendfile, and a cache of opened files.
 """
 
-from .server import ServerSpec, Start, find_program, granian_command, module, uvicorn_command
+from .nginx import nginx_command
+from .server import ServerSpec, Start, granian_command, module, uvicorn_command
 from .workload import Family
 
 NGINX = "nginx"
 STARLETTE = "starlette-uvicorn"
 MINIASGI_STATIC = "miniasgi-static"
 
-# One process that stays in the foreground and keeps its user, who may read the files.
-_NGINX_CONFIGURATION = """\
-daemon off;
-master_process off;
-worker_processes 1;
-pid {folder}/nginx-{port}.pid;
-error_log stderr warn;
-events {{ worker_connections 16384; }}
-http {{
-  access_log off;
-  default_type application/octet-stream;
-  sendfile on;
-  tcp_nopush on;
-  open_file_cache max=20000 inactive=60s;
-  open_file_cache_valid 60s;
-  keepalive_timeout 75s;
-  keepalive_requests 1000000000;
-  etag on;
-  client_body_temp_path {folder}/nginx-{port}-body;
-  proxy_temp_path {folder}/nginx-{port}-proxy;
-  fastcgi_temp_path {folder}/nginx-{port}-fastcgi;
-  uwsgi_temp_path {folder}/nginx-{port}-uwsgi;
-  scgi_temp_path {folder}/nginx-{port}-scgi;
-  server {{
-    listen 127.0.0.1:{port} backlog=4096;
+_NGINX_SERVER = """\
+    sendfile on;
+    tcp_nopush on;
+    open_file_cache max=20000 inactive=60s;
+    open_file_cache_valid 60s;
+    etag on;
     root {site};
-  }}
-}}
 """
 
 
 def _nginx(start: Start) -> list[str]:
-    configuration = start.folder / f"nginx-{start.port}.conf"
-    configuration.write_text(_NGINX_CONFIGURATION.format(folder=start.folder, port=start.port, site=start.site))
-    return [find_program("nginx") or "nginx", "-p", str(start.folder), "-c", str(configuration), "-e", "stderr"]
+    return nginx_command(start, _NGINX_SERVER.format(site=start.site))
 
 
 def _granian(start: Start) -> list[str]:

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from .operations_servers import MINIASGI_ACCESS_JSON, MINIASGI_ACCESS_TEXT, MINIASGI_PLAIN
+from .operations_workloads import ACCESS_NAME
 from .report import figure, table
 from .servers import FLOOR, UVICORN
 from .static_servers import MINIASGI_STATIC, NGINX
+from .tls_servers import MINIASGI_TLS, UVICORN_TLS
+from .tls_workloads import HANDSHAKES_NAME, HANDSHAKES_RSA_NAME, TLS_HELLO_NAME
 from .websocket_servers import GRANIAN_WEBSOCKET, MINIASGI_WEBSOCKET, UVICORN_WEBSOCKETS
 from .websocket_workloads import ECHO_4K_NAME, ECHO_64_NAME
 from .websocket_workloads import MEMORY_NAME as WEBSOCKET_MEMORY_NAME
@@ -62,6 +66,12 @@ TARGETS = (
     Target(ECHO_64_NAME, GRANIAN_WEBSOCKET, 0.50, MINIASGI_WEBSOCKET),
     Target(ECHO_4K_NAME, BEST_UVICORN, 0.85, MINIASGI_WEBSOCKET),
     Target(ECHO_4K_NAME, GRANIAN_WEBSOCKET, 0.50, MINIASGI_WEBSOCKET),
+    Target(TLS_HELLO_NAME, UVICORN_TLS, 0.80, MINIASGI_TLS),
+    # On a par: most of it is OpenSSL's, and the same for both.
+    Target(HANDSHAKES_NAME, UVICORN_TLS, 1.05, MINIASGI_TLS),
+    Target(HANDSHAKES_RSA_NAME, UVICORN_TLS, 1.05, MINIASGI_TLS),
+    Target(ACCESS_NAME, MINIASGI_PLAIN, 1.15, MINIASGI_ACCESS_TEXT),
+    Target(ACCESS_NAME, MINIASGI_PLAIN, 1.25, MINIASGI_ACCESS_JSON),
 )
 # They answer at most as many requests a second as miniasgi, with as many workers.
 NOT_FASTER = (UVICORN_WORKERS, GRANIAN_WORKERS)

@@ -11,9 +11,10 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from .load import p99
 from .probe import WrongAnswer
 from .websocket_apps import BROADCAST_TARGET, ECHO_TARGET, JOIN
 from .websocket_clients import Broadcaster, Client, EchoClient, Listener, Load, Speaker, close
@@ -81,11 +82,6 @@ class Clients:
         await asyncio.get_running_loop().create_connection(lambda: client, sock=session.socket)
         self._all.append(client)
         return client
-
-
-def p99(latencies: Sequence[float]) -> float:
-    """What at most one in a hundred took longer than."""
-    return sorted(latencies)[len(latencies) * 99 // 100]
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

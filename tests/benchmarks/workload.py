@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib.util import find_spec
 
+from .certificates import KeyKind
 from .exchange import Exchange
 from .websocket_messages import Messages
 
@@ -16,6 +17,16 @@ class Family(Enum):
     STATIC = "the files of a directory"
     WORKERS = "an ASGI application, from several processes"
     WEBSOCKET = "an ASGI application that speaks WebSockets"
+    TLS = "an ASGI application, over TLS"
+    OPERATIONS = "an ASGI application, with one option more or less"
+
+
+class AccessLines(Enum):
+    """What a server writes about each request."""
+
+    NONE = "nothing"
+    TEXT = "a line of text"
+    JSON = "a line that is a JSON object"
 
 
 class FloorRule(Enum):
@@ -47,6 +58,8 @@ class Workload:
     unit: str = "request"  # what is counted
     messages: Messages | None = None  # said over WebSockets; the exchanges then only tell whether the server is there
     access_log: bool = False
+    key: KeyKind | None = None  # of the servers' certificate, if TLS is spoken
+    is_connection_each: bool = False  # whether each request has a connection to itself, which the server has to close
     connections: int = 64
     workers: int = 1  # that serve; several only for servers of the family WORKERS
     is_pinned: bool = True  # server and load, each to a core of its own; else they run wherever the system puts them

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from . import apps
 from .browser import browser_requests
 from .exchange import Exchange, request
+from .operations_workloads import OPERATIONS_WORKLOADS
 from .static_workloads import STATIC_WORKLOADS
+from .tls_workloads import TLS_WORKLOADS
 from .websocket_workloads import WEBSOCKET_WORKLOADS
 from .workers_workloads import WORKERS_HELLO
 from .workload import FloorRule, Workload
@@ -81,4 +83,7 @@ APPLICATION_WORKLOADS: tuple[Workload, ...] = (
         requires="starlette",
     ),
 )
-WORKLOADS: tuple[Workload, ...] = (*APPLICATION_WORKLOADS, *STATIC_WORKLOADS, WORKERS_HELLO, *WEBSOCKET_WORKLOADS)
+WORKLOADS: tuple[Workload, ...] = (
+    *(*APPLICATION_WORKLOADS, *STATIC_WORKLOADS, WORKERS_HELLO),
+    *(*WEBSOCKET_WORKLOADS, *TLS_WORKLOADS, *OPERATIONS_WORKLOADS),
+)

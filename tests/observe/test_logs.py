@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import io
 import logging
+import logging.config
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from miniasgi.config import Config
+from miniasgi.errors import UsageError
 from miniasgi.observe import logs
 from miniasgi.observe.logs import BatchHandler
 
 NAMES = ("miniasgi", "miniasgi.server", "miniasgi.access")
 
-
-@pytest.fixture(autouse=True)
-def untouched() -> Iterator[None]:
-    """The loggers as a program finds them that has just begun, and afterwards as they were."""
-    loggers = [logging.getLogger(name) for name in NAMES]
-    before = [(logger.handlers, logger.level, logger.propagate) for logger in loggers]
-    for logger in loggers:
-        logger.handlers, logger.propagate = [], True
-        logger.setLevel(logging.NOTSET)
-    yield
-    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
-
+pytestmark = pytest.mark.usefixtures("unconfigured")
 
 server = logging.getLogger("miniasgi.server")
 access = logging.getLogger("miniasgi.access")
@@ -38,7 +29,7 @@ access = logging.getLogger("miniasgi.access")
 def test_the_server_writes_to_standard_error_and_access_lines_go_to_standard_output(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    logs.configure("info")
+    logs.configure(Config())
     server.info("listening on %s", "http://127.0.0.1:8000")
     server.debug("not this")
     access.info("a line as it is")
@@ -48,7 +39,7 @@ def test_the_server_writes_to_standard_error_and_access_lines_go_to_standard_out
 
 
 def test_a_traceback_stands_below_its_line(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("info")
+    logs.configure(Config())
     try:
         raise ValueError("broken")
     except ValueError as error:
@@ -63,14 +54,14 @@ def test_a_traceback_stands_below_its_line(capsys: pytest.CaptureFixture[str]) -
     ("level", "number"), [("trace", 5), ("debug", 10), ("info", 20), ("warning", 30), ("error", 40), ("critical", 50)]
 )
 def test_the_level_is_the_servers(level: str, number: int) -> None:
-    logs.configure(level)
+    logs.configure(Config(log_level=level))
     assert server.level == number
     assert access.isEnabledFor(logging.INFO)  # has a switch of its own
 
 
 def test_configuring_twice_adds_nothing() -> None:
-    logs.configure("info")
-    logs.configure("debug")
+    logs.configure(Config())
+    logs.configure(Config(log_level="debug"))
     assert (len(server.handlers), len(access.handlers)) == (1, 1)
     assert server.level == logging.DEBUG
 
@@ -80,7 +71,7 @@ def test_handlers_that_somebody_has_given_are_left_alone(name: str, capsys: pyte
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     logging.getLogger(name).addHandler(handler)
-    logs.configure("info")
+    logs.configure(Config())
     assert logging.getLogger(name).handlers == [handler]
     server.info("to the server")
     access.info("to access")
@@ -97,7 +88,7 @@ def test_handlers_that_somebody_has_given_are_left_alone(name: str, capsys: pyte
 
 def test_a_level_that_somebody_has_given_the_access_logger_is_left_alone() -> None:
     access.setLevel(logging.ERROR)
-    logs.configure("info")
+    logs.configure(Config())
     assert not access.isEnabledFor(logging.INFO)
 
 
@@ -109,7 +100,7 @@ class Gone(io.StringIO):
 
 
 def test_a_reader_that_has_gone_is_said_once_and_never_raised(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("info")
+    logs.configure(Config())
     access.handlers = [BatchHandler(Gone())]
     for _ in range(3):
         access.info("a line")
@@ -122,7 +113,7 @@ def test_a_line_that_cannot_be_formatted_is_reported_as_logging_does(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", True)
-    logs.configure("info")
+    logs.configure(Config())
     access.handlers = [BatchHandler(sys.stderr)]
     access.info("%d", "no number")
     assert "TypeError" in capsys.readouterr().err
@@ -131,19 +122,76 @@ def test_a_line_that_cannot_be_formatted_is_reported_as_logging_does(
 def test_loggers_that_an_application_has_switched_off_by_configuring_its_own_are_heard_again() -> None:
     server.disabled = access.disabled = True  # as dictConfig does to loggers that it does not mention
     try:
-        logs.configure("info")
+        logs.configure(Config())
         assert (server.disabled, access.disabled) == (False, False)
     finally:
         server.disabled = access.disabled = False
 
 
+# Once more
+
+
+def test_what_is_the_same_stays(tmp_path: Path) -> None:
+    config = Config(error_logfile=str(tmp_path / "log"))
+    logs.configure(config)
+    before = [*server.handlers, *access.handlers]
+    logs.configure(config, "")
+    logs.configure(Config(error_logfile=str(tmp_path / "log"), log_level="debug"))
+    assert [*server.handlers, *access.handlers] == before
+
+
+def test_what_is_another_takes_the_place_of_what_there_was(tmp_path: Path) -> None:
+    logs.configure(Config(error_logfile=str(tmp_path / "one")))
+    (old,) = server.handlers
+    assert isinstance(old, logging.FileHandler)
+    stream = old.stream
+    logs.configure(Config(error_logfile=str(tmp_path / "two")))
+    server.info("ready")
+    assert (stream.closed, len(server.handlers)) == (True, 1)
+    assert (tmp_path / "one").read_text() == ""
+    assert (tmp_path / "two").read_text().endswith(" ready\n")
+
+
+def test_what_cannot_be_had_leaves_what_there_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Config())
+    before = server.handlers[:]
+    with pytest.raises(UsageError):
+        logs.configure(Config(error_logfile=str(tmp_path / "none" / "log")))
+    assert server.handlers == before
+
+
+@pytest.mark.parametrize("name", ["miniasgi", "miniasgi.server"])
+def test_a_handler_that_an_application_gives_later_takes_the_place_of_ours(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(Config())
+    stream = io.StringIO()
+    logging.getLogger(name).addHandler(logging.StreamHandler(stream))
+    logs.configure(Config())
+    server.info("ready")
+    assert (stream.getvalue(), capsys.readouterr().err) == ("ready\n", "")
+    logging.getLogger(name).handlers = []
+    logs.configure(Config())
+    server.info("ready")
+    assert capsys.readouterr().err.endswith(" info ready\n")
+
+
+def test_threads_that_configure_at_once_add_one_handler() -> None:
+    barrier = threading.Barrier(8)
+
+    def configure() -> None:
+        barrier.wait()
+        logs.configure(Config())
+
+    threads = [threading.Thread(target=configure) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(server.handlers), len(access.handlers)) == (1, 1)
+
+
 # Names
-
-
-@pytest.fixture
-def nameless() -> Iterator[None]:
-    yield
-    logs.set_name("")
 
 
 def in_a_thread(function: Callable[[], object]) -> None:
@@ -158,7 +206,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_a_name_stands_before_the_message(nameless: None, capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("info", "worker 2")
+    logs.configure(Config(), "worker 2")
     server.info("%d%% ready", 100)
     access.info("a line as it is")
     captured = capsys.readouterr()
@@ -169,16 +217,16 @@ def test_a_name_stands_before_the_message(nameless: None, capsys: pytest.Capture
 def test_the_main_threads_name_is_that_of_all_threads_that_have_none(
     nameless: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    logs.configure("info", "worker 2")
+    logs.configure(Config(), "worker 2")
     in_a_thread(lambda: server.info("from the application's thread"))
     assert said(capsys) == ["info worker 2: from the application's thread"]
 
 
 def test_a_threads_name_is_for_what_it_logs_itself(nameless: None, capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("info")
+    logs.configure(Config())
 
     def worker(number: int) -> None:
-        logs.configure("info", f"worker {number}")
+        logs.configure(Config(), f"worker {number}")
         server.info("ready")
         in_a_thread(lambda: server.info("from the application's thread"))
 
@@ -195,7 +243,7 @@ def test_a_threads_name_is_for_what_it_logs_itself(nameless: None, capsys: pytes
 
 
 def test_a_threads_name_wins_over_the_process_s(nameless: None, capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("info", "process")
+    logs.configure(Config(), "process")
 
     def worker() -> None:
         logs.set_name("thread")
@@ -209,7 +257,7 @@ def test_a_threads_name_wins_over_the_process_s(nameless: None, capsys: pytest.C
 
 def test_configuring_without_a_name_keeps_the_one_there_is(nameless: None, capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_name("worker 2")
-    logs.configure("info")
+    logs.configure(Config())
     server.info("ready")
     logs.set_name("")
     server.info("ready")
@@ -217,7 +265,7 @@ def test_configuring_without_a_name_keeps_the_one_there_is(nameless: None, capsy
 
 
 def test_a_record_is_as_before_for_other_handlers(nameless: None, capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("info", "worker 2")
+    logs.configure(Config(), "worker 2")
     stream = io.StringIO()
     second = logging.StreamHandler(stream)
     second.setFormatter(logging.Formatter("%(levelname)s %(message)s"))

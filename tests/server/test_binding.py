@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -119,6 +120,20 @@ def test_what_is_bound_leaves_an_answer_at_once_and_can_be_bound_again_soon(clos
     assert not bound.get_inheritable()
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="the system asks clients at times of its own")
+def test_a_connection_whose_client_has_vanished_is_found_out(close: Close) -> None:
+    (bound,) = close(bind("127.0.0.1", 0))
+    bound.listen()
+    with socket.create_connection(bound.getsockname(), 5):
+        bound.setblocking(True)
+        accepted, _ = bound.accept()
+        with accepted:
+            # Nobody sets them on the connection: it has them from the socket.
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            assert [accepted.getsockopt(socket.IPPROTO_TCP, name) for name in names] == [60, 15, 4]
+
+
 @pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="this system does not share ports")
 def test_several_can_be_bound_to_a_port_that_is_shared(close: Close) -> None:
     (first,) = close(bind("127.0.0.1", 0, reuse_port=True))
@@ -157,3 +172,49 @@ def test_an_empty_host_is_every_address(close: Close) -> None:
     hosts = {bound.getsockname()[0] for bound in close(bind("", 0))}
     assert "0.0.0.0" in hosts
     assert hosts <= {"0.0.0.0", "::"}
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
+    """As on a machine whose interfaces have none of the addresses *missing*."""
+
+    class Machine(socket.socket):
+        def bind(self, address: Any) -> None:
+            if address[0] in missing:
+                raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+            super().bind(address)
+
+    def localhost(host: object, port: int, **_: object) -> list[object]:
+        six = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", port, 0, 0))
+        return [six, (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", localhost)
+    monkeypatch.setattr(socket, "socket", Machine)
+
+
+def test_an_address_of_a_name_that_needs_ipv6_is_left_out_where_it_is_switched_off(
+    close: Close, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without(monkeypatch, "::1")
+    (bound,) = close(bind("localhost", 0))
+    assert bound.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 in this Python")
+@pytest.mark.parametrize("missing", [("127.0.0.1",), ("::1", "127.0.0.1")])
+def test_any_other_address_that_this_machine_does_not_have_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
+) -> None:
+    without(monkeypatch, *missing)
+    with pytest.raises(StartupError, match=r"^cannot listen on 127\.0\.0\.1:[0-9]+: Cannot assign requested address$"):
+        bind("localhost", 0)
+
+
+def test_a_system_that_does_not_share_ports_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "SO_REUSEPORT", raising=False)
+    with pytest.raises(StartupError, match="--reuse-port: this system does not share ports"):
+        bind("127.0.0.1", 0, reuse_port=True)
+
+
+def test_the_scheme_says_whether_tls_is_spoken(close: Close) -> None:
+    (bound,) = close(bind("127.0.0.1", 0))
+    assert url_of(bound, secure=True) == f"https://127.0.0.1:{bound.getsockname()[1]}"

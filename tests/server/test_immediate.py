@@ -6,12 +6,14 @@ import asyncio
 import logging
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from miniasgi import Config, Server
+from miniasgi.http1.head import RequestHead
 from miniasgi.observe.access import AccessLog
 from miniasgi.static import StaticFiles
 from miniasgi.static.auth import hash_password
@@ -300,9 +302,21 @@ class Access(AccessLog):
         super().__init__(logging.getLogger("tests.nowhere"))
         self.added: list[tuple[object, str, int, int]] = []
 
-    def add(self, client: tuple[str, int] | None, request: str, status: int, octets: int, seconds: float) -> None:
+    def add(
+        self,
+        client: tuple[str, int] | None,
+        head: RequestHead | None,
+        status: int,
+        octets: int,
+        seconds: float,
+        fields: Iterable[tuple[bytes, bytes]] = (),
+        request_id: str = "",
+        more: tuple[tuple[str, int], ...] = (),
+    ) -> None:
         assert seconds == 0  # on a clock that stands still
-        self.added.append((client, request, status, octets))
+        assert fields
+        assert head is not None
+        self.added.append((client, head.line.log, status, octets))
 
 
 def test_access_lines_are_written(make_wire: MakeWire, folder: Path) -> None:

@@ -152,7 +152,7 @@ def test_an_application_runs_in_a_task_from_its_first_step(loop_name: str) -> No
 def test_requests_beyond_the_limit_are_answered_503(loop_name: str) -> None:
     async def main() -> None:
         gate = Gate()
-        async with serving(gate, limit_concurrency=2) as server:
+        async with serving(gate, limit_concurrency=2, limit_queue=0) as server:
             clients = [await Client.open(server.port) for _ in range(2)]
             for number, client in enumerate(clients):
                 client.send(b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n" % number)

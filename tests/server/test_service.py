@@ -121,7 +121,7 @@ def test_a_refused_request_does_not_count(make_wire: MakeWire, octets: bytes, op
 
 
 def test_requests_beyond_the_limit_do_not_count(make_wire: MakeWire) -> None:
-    wire = make_wire(Gate(), limit_concurrency=1)
+    wire = make_wire(Gate(), limit_concurrency=1, limit_queue=0)
     wire.feed(GET)
     other = make_wire(Gate(), service=wire.service)
     assert other.exchange(GET).startswith(b"HTTP/1.1 503 ")

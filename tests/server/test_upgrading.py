@@ -14,7 +14,7 @@ from miniasgi.server.ending import State
 from miniasgi.server.websocket import WebSocketConnection
 from miniasgi.types import App, Receive, Scope, Send
 from miniasgi.websocket.codec import Offer, Sink
-from tests.server.apps import hello
+from tests.server.apps import Gate, hello
 from tests.server.conftest import MakeWire
 from tests.support import Wire
 from tests.websocket.apps import Noted, accept, listen
@@ -162,10 +162,19 @@ def test_without_a_codec_there_are_no_websockets_which_is_logged_once(
 
 
 def test_where_too_many_run_a_websocket_is_one_more(wired: Any) -> None:
-    first = wired(listen, limit_concurrency=1)
-    assert first.exchange(upgrade()).startswith(b"HTTP/1.1 101 ")
-    second = wired(listen, service=first.service)
+    gate = Gate()
+    first = wired(gate, limit_concurrency=1, limit_queue=0)
+    first.feed(GET)
+    second = wired(gate, service=first.service)
     assert second.exchange(upgrade()).startswith(b"HTTP/1.1 503 ")
+
+
+def test_a_session_that_is_open_leaves_its_place_to_others(wired: Any) -> None:
+    first = wired(listen, limit_concurrency=1, limit_queue=0)
+    for _ in range(2):
+        wire = wired(listen, service=first.service)
+        assert wire.exchange(upgrade()).startswith(b"HTTP/1.1 101 ")
+    assert first.service.gate.running == 0
 
 
 # Accepted

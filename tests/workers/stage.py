@@ -11,6 +11,7 @@ import pytest
 
 from miniasgi.config import Config
 from miniasgi.workers import supervised as module
+from miniasgi.workers.notify import Notifier
 from miniasgi.workers.spec import WorkerSpec
 from miniasgi.workers.supervised import run_supervised
 from miniasgi.workers.supervisor import Supervisor
@@ -42,12 +43,13 @@ class Stage:
         self.supervisor: Supervisor  # set when it is put together
         self.options: dict[str, Any] = {}
         self.preloader: Any = None
+        self.notifier: Any = None
         self.ended_by = 0
         stage = self
 
         class FakeLoop:
-            def __init__(self, supervisor: Supervisor, *, preloader: Any = None) -> None:
-                stage.supervisor, stage.preloader = supervisor, preloader
+            def __init__(self, supervisor: Supervisor, *, preloader: Any = None, notifier: Any = None) -> None:
+                stage.supervisor, stage.preloader, stage.notifier = supervisor, preloader, notifier
 
             @property
             def ended_by(self) -> int:
@@ -72,12 +74,18 @@ class Stage:
         monkeypatch.setattr("atexit._run_exitfuncs", lambda: None)  # those of the tests
         monkeypatch.setattr(os, "_exit", end)
 
-    def run(self, app: Any = "myapp:app", script: Script | None = None, **options: Any) -> int:
+    def run(
+        self,
+        app: Any = "myapp:app",
+        script: Script | None = None,
+        notifier: Notifier | None = None,
+        **options: Any,
+    ) -> int:
         """Serve; *script* is what happens in the loop."""
         if script is not None:
             self.script = script
         config = Config.from_options(**{"port": 0, "workers": 2, **options})
-        return run_supervised(WorkerSpec(app, config), lambda: self.notes.append("last"))
+        return run_supervised(WorkerSpec(app, config), lambda: self.notes.append("last"), notifier)
 
     @property
     def processes(self) -> list[FakeProcess]:

@@ -17,6 +17,7 @@ from miniasgi.config import Config
 from miniasgi.errors import StartupError
 from miniasgi.workers import alone as module
 from miniasgi.workers.alone import Alone, run_alone
+from miniasgi.workers.notify import Notifier
 from miniasgi.workers.spec import WorkerSpec
 from tests.server.apps import hello
 from tests.support import ServerProcess, ask
@@ -54,6 +55,12 @@ class FakeWorker:
         self.notes: list[str] = []
         self.loop = self
         self.server = self
+        self.config = Config()
+        self.spec = WorkerSpec(hello, self.config)
+        self.urls = ["http://h:1", "unix:/run/a"]
+        self.loop_name = "fakeloop"
+        self.now = 1000.0
+        self.later: list[tuple[float, Callable[[], object]]] = []
         self.closed = False
 
     def stop(self) -> None:
@@ -62,11 +69,31 @@ class FakeWorker:
     def flush(self) -> None:
         self.notes.append("flush")
 
+    def reload_certificates(self) -> None:
+        self.notes.append("certificates")
+
     def call_soon_threadsafe(self, call: Callable[..., object], *arguments: object) -> None:
         if self.closed:
             raise RuntimeError("Event loop is closed")
         self.notes.append("soon")
         call(*arguments)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> None:
+        self.later.append((seconds, call))
+
+
+class Told(Notifier):
+    """Notes what a service manager would be told."""
+
+    def __init__(self, watchdog_seconds: float = 0.0) -> None:
+        super().__init__("somewhere", watchdog_seconds)
+        self.said: list[str] = []
+
+    def _say(self, *lines: str) -> None:
+        self.said += [each for each in lines if not each.startswith("MONOTONIC_USEC=")]
 
 
 @pytest.fixture
@@ -107,9 +134,9 @@ def test_the_first_signal_stops_and_the_second_ends_with_its_number(
     worker: FakeWorker, name: str, second: str, status: int
 ) -> None:
     signal.raise_signal(getattr(signal, name))
-    assert worker.notes == ["stop"]
+    assert worker.notes == ["soon", "stop"]
     assert exit_status(second) == status
-    assert worker.notes == ["stop", "flush", "last"]
+    assert worker.notes == ["soon", "stop", "flush", "last"]
 
 
 def test_sigquit_ends_at_once(worker: FakeWorker) -> None:
@@ -120,7 +147,6 @@ def test_sigquit_ends_at_once(worker: FakeWorker) -> None:
 @pytest.mark.parametrize(
     ("name", "does"),
     [
-        ("SIGHUP", "loads the application anew"),
         ("SIGTTIN", "adds a worker"),
         ("SIGTTOU", "takes a worker away"),
     ],
@@ -134,7 +160,53 @@ def test_what_only_a_supervisor_can_do_is_one_line_and_does_not_count(
     assert record.levelname == "WARNING"
     assert record.getMessage() == f"{name} {does} only where there is a supervisor, as with --workers 2"
     signal.raise_signal(signal.SIGINT)
-    assert worker.notes == ["soon", "stop"]
+    assert worker.notes == ["soon", "soon", "stop"]
+
+
+def test_sighup_renews_what_needs_no_supervisor_and_says_in_a_line_what_does(
+    worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module.logs, "reopen_files", lambda: worker.notes.append("reopened"))
+    signal.raise_signal(signal.SIGHUP)
+    assert worker.notes == ["soon", "reopened", "certificates"]
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "SIGHUP loads the application anew only where there is a supervisor, as with --workers 2")
+    ]
+
+
+def test_a_service_manager_is_told_of_the_start_a_reload_and_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.logs, "reopen_files", nothing)
+    told, fake = Told(), FakeWorker()
+    control = Alone(nothing, told)
+    control.started(fake)  # type: ignore[arg-type]  # all that it is asked for
+    try:
+        control.ready(fake)  # type: ignore[arg-type]
+        status = f"STATUS=process {os.getpid()} on http://h:1 and unix:/run/a"
+        assert told.said == ["READY=1", status]
+        signal.raise_signal(signal.SIGHUP)
+        assert told.said[2:] == ["RELOADING=1", "STATUS=reloading", "READY=1", status]
+        signal.raise_signal(signal.SIGTERM)
+        assert told.said[6:] == ["STOPPING=1", "STATUS=stopping"]
+    finally:
+        control.restore()
+    assert fake.later == []
+
+
+def test_signs_of_life_are_those_of_the_event_loop() -> None:
+    told, fake = Told(watchdog_seconds=3), FakeWorker()
+    control = Alone(nothing, told)
+    control.started(fake)  # type: ignore[arg-type]  # all that it is asked for
+    try:
+        control.ready(fake)  # type: ignore[arg-type]
+        for _ in range(2):
+            ((seconds, call),) = fake.later
+            assert seconds == 1.5
+            fake.later.clear()
+            fake.now += seconds
+            call()
+    finally:
+        control.restore()
+    assert told.said[2:] == ["WATCHDOG=1"] * 3
 
 
 def test_sigusr1_opens_log_files_again(worker: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:

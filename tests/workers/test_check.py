@@ -1,4 +1,4 @@
-"""Options for workers that do not go together: each pair is refused in one line, and alone each is not."""
+"""Options for workers and sockets that do not go together: each pair is refused in one line, and alone each is not."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ def statm(tmp_path: Path) -> str:
         {"limit_max_requests": 1, "limit_max_requests_jitter": 1},
         {"workers_lifetime": 1, "workers_lifetime_jitter": 1},
         {"workers_max_rss": "1g"},
+        {"uds": "/run/a", "uds_mode": "600", "uds_owner": "www"},
+        {"bind": [":80", "unix:/run/a"], "uds_mode": "600", "uds_owner": "www"},
     ],
     ids=str,
 )
@@ -55,6 +57,11 @@ FROM = "(the other may come from WEB_CONCURRENCY or MINIASGI_WORKERS)"
         (
             {"preload": True, "worker_class": "thread"},
             "--preload: found --worker-class thread, expected process: threads load the application once anyway",
+        ),
+        ({"uds_mode": "600"}, "--uds-mode: found no --uds and no --bind unix:PATH, expected one of them"),
+        (
+            {"bind": ":80", "fd": 3, "uds_owner": "www"},
+            "--uds-owner: found no --uds and no --bind unix:PATH, expected one of them",
         ),
         (
             {"workers_lifetime_jitter": 5},

@@ -136,6 +136,29 @@ def test_without_being_asked_for_no_browser_is_shown_anything(monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
+    ("urls", "url"),
+    [
+        (["https://0.0.0.0:443"], "https://127.0.0.1:443/"),
+        (["unix:/run/a", "http://h:1", "http://h:2"], "http://h:1/"),
+    ],
+)
+def test_a_browser_is_shown_the_first_address_that_it_can_open(
+    shown: queue.SimpleQueue[str], urls: list[str], url: str
+) -> None:
+    greet("a:b", Config(open=True), urls, "uvloop", "process 12")
+    assert shown.get(timeout=10) == url
+
+
+@pytest.mark.usefixtures("shown")
+def test_no_browser_can_open_a_unix_domain_socket(said: Said) -> None:
+    greet("a:b", Config(open=True), ["unix:/run/a", "unix:/run/b"], "uvloop", "process 12")
+    assert " on unix:/run/a and unix:/run/b (uvloop, " in said()[0]
+    assert said()[1:] == [
+        "WARNING --open: no browser can be shown unix:/run/a or unix:/run/b, expected an address of TCP"
+    ]
+
+
+@pytest.mark.parametrize(
     ("app", "mounts", "path"),
     [
         ("a:b", ["/x"], "/"),

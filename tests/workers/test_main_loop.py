@@ -1,167 +1,20 @@
-"""The supervisor's loop, with workers that are no more than the other end of a channel, and time that only it passes.
-
-Where the loop would wait, the stage does the next thing of its script, or moves the clock to when the loop would wake.
-"""
+"""The supervisor's loop: signals, calls, workers and time, one after the other."""
 
 from __future__ import annotations
 
 import logging
-import os
-import selectors
 import signal
 import socket
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
 
 import pytest
 
-from miniasgi.config import Config
 from miniasgi.errors import StartupError
-from miniasgi.workers.channel import Channel, Said
 from miniasgi.workers.exits import UNKNOWN
 from miniasgi.workers.main_loop import SIGNALS, MainLoop
 from miniasgi.workers.member import State
-from miniasgi.workers.supervisor import Supervisor
 
-from .fakes import FakeClock, FakeHandle, FakeSockets
-
-# Something to do, or seconds to let pass.
-Act: TypeAlias = Callable[[], object] | float
-# 200: turns of a loop in any of these scripts; one that never waits has more.
-MOST_TURNS = 200
-
-
-class ChannelWorker(FakeHandle):
-    """A worker that does what it is told at once, as far as *obeys* goes, over a real pair of sockets."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.channel, self.theirs = Channel.pair()
-        self.status: int | None = None
-        self.obeys = {"stop", "stop patient", "stop force"}
-
-    def say(self, kind: str, **values: Any) -> None:
-        self.theirs.send(kind, **values)
-
-    def beat(self) -> None:
-        self.say("beat", vitals={"requests": 0, "running": 0, "connections": 0})
-
-    def end(self, status: int = 0) -> None:
-        self.status = status
-        self.theirs.close()
-
-    def tell(self, kind: str, sockets: Any = (), **values: Any) -> None:
-        super().tell(kind, sockets, **values)
-        if self.commands[-1] in self.obeys:
-            self.end()
-
-    def receive(self) -> list[Said]:
-        return self.channel.receive(wait=False)
-
-    def exit_status(self) -> int | None:
-        return self.status
-
-    def fileno(self) -> int:
-        return self.channel.fileno()
-
-    def close(self) -> None:
-        super().close()
-        self.channel.close()
-
-
-class Stage:
-    """A supervisor whose workers start as *starts* says, one after the other; else they are ready at once."""
-
-    def __init__(self, wanted: int = 1, *, starts: tuple[Callable[[ChannelWorker], None], ...] = (), **options: Any):
-        self.clock = FakeClock()
-        self.workers: list[ChannelWorker] = []
-        self.script: deque[Act] = deque()
-        self.waits: list[float | None] = []
-        self.woken: list[bool] = []  # whether the loop would have been, by what was done while it waited
-        self.greetings: list[str] = []
-        self._starts = deque(starts)
-        self.supervisor = Supervisor(
-            Config.from_options(**options),
-            FakeSockets(),
-            wanted=wanted,
-            spawn=self._spawn,
-            clock=self.clock,
-            ready=self.greetings.append,
-        )
-
-    def _spawn(self, number: int) -> ChannelWorker:
-        worker = ChannelWorker(len(self.workers) + 1)
-        self.workers.append(worker)
-        (self._starts.popleft() if self._starts else be_ready)(worker)
-        return worker
-
-    def run(self, *script: Act, **options: Any) -> MainLoop:
-        """Run the loop, and do what *script* says, a thing whenever the loop would wait."""
-        self.script.extend(script)
-        loop = MainLoop(self.supervisor, **options)
-        self.run_loop(loop)
-        return loop
-
-    def run_loop(self, loop: MainLoop) -> None:
-        try:
-            loop.run()
-        finally:
-            for worker in self.workers:
-                worker.channel.close()
-                worker.theirs.close()
-        assert not self.script, "the loop has ended before its script"
-
-    def wait(self, timeout: float | None) -> None:
-        """What happens while the loop waits."""
-        self.waits.append(timeout)
-        assert len(self.waits) <= MOST_TURNS, "the loop does not come to rest"
-        act = self.script.popleft() if self.script else None
-        if callable(act):
-            act()
-            return
-        passing = timeout
-        if act is not None:
-            passing = act if timeout is None else min(act, timeout)
-            if passing < act:
-                self.script.appendleft(act - passing)
-        assert passing is not None, "the loop would wait for ever"
-        self.clock.now += passing
-
-
-def be_ready(worker: ChannelWorker) -> None:
-    worker.say("ready", loop="asyncio")
-
-
-@pytest.fixture(autouse=True)
-def stages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Stage]]:
-    """Makes stages, one for each test."""
-    made: list[Stage] = []
-
-    class Selector(selectors.DefaultSelector):
-        def select(self, timeout: float | None = None) -> Any:
-            found = super().select(0)
-            if found or not made:
-                return found
-            made[0].wait(timeout)
-            found = super().select(0)
-            made[0].woken.append(bool(found))
-            return found
-
-    def make(*arguments: Any, **options: Any) -> Stage:
-        made.append(Stage(*arguments, **options))
-        return made[0]
-
-    monkeypatch.setattr(selectors, "DefaultSelector", Selector)
-    yield make
-
-
-def send(name: str) -> Callable[[], None]:
-    return lambda: os.kill(os.getpid(), signal.Signals[name])
-
-
-MakeStage: TypeAlias = Callable[..., Stage]
+from .loop_stage import ChannelWorker, MakeStage, fail, send
 
 # Signals
 
@@ -251,11 +104,6 @@ def test_more_calls_than_the_pair_of_sockets_holds_are_all_made(stages: MakeStag
 
 
 # Workers
-
-
-def fail(worker: ChannelWorker) -> None:
-    worker.say("failed", message="no module named app", details="a traceback", status=2)
-    worker.end(2)
 
 
 def test_what_a_worker_said_is_read_before_its_end_is_judged(stages: MakeStage) -> None:

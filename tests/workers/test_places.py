@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from miniasgi.errors import StartupError
 from miniasgi.server.binding import bind
 from miniasgi.workers import places as module
 from miniasgi.workers.places import Places, spreads_connections
+from miniasgi.workers.thread_group import GivenSockets
 
 spreads = pytest.mark.skipif(not spreads_connections(), reason="the system does not spread connections over sockets")
 
@@ -169,6 +171,91 @@ def test_closing_gives_the_address_back(opened: list[Places]) -> None:
     places.close()
     assert all(each.fileno() == -1 for each in sockets)
     assert port_of(make(opened, port=port).sockets(1)[0]) == port
+
+
+# Several addresses
+
+
+@spreads
+def test_what_cannot_be_bound_again_is_shared_by_all_places(opened: list[Places], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.3", 0)) as inherited:
+        name = inherited.getsockname()
+        bind = ["127.0.0.1:0", f"unix:{tmp_path}/a", f"fd://{inherited.fileno()}", "127.0.0.2:0"]
+        places = make(opened, bind=bind, port=8000)
+        inherited.detach()
+    first, second = ({each.getsockname(): each for each in places.sockets(key)} for key in (1, 2))
+    own = [f"http://127.0.0.{number}:{port}" for number, (_, port) in zip((1, 2), [*first][:2], strict=True)]
+    assert places.urls == [own[0], f"unix:{tmp_path}/a", f"http://127.0.0.3:{name[1]}", own[1]]
+    assert list(first) == list(second)
+    shared = [f"{tmp_path}/a", name]
+    assert [each for each in first if first[each] is second[each]] == shared
+    places.close()
+    assert all(each.fileno() == -1 for each in [*first.values(), *second.values()])
+    assert list(tmp_path.iterdir()) == []
+
+
+@spreads
+def test_where_nothing_can_be_bound_again_there_is_one_set(opened: list[Places], tmp_path: Path) -> None:
+    places = make(opened, uds=str(tmp_path / "a"), port=8000, sets=3)
+    assert [places.key(number) for number in (1, 2, 3)] == [0, 0, 0]
+    (only,) = places.sockets(0)
+    assert places.sockets(0)[0] is only
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(tmp_path / "a"))
+
+
+@spreads
+def test_each_thread_has_sockets_of_its_own_and_the_shared_ones(opened: list[Places], tmp_path: Path) -> None:
+    places = make(opened, sets=2, bind=["127.0.0.1:0", f"unix:{tmp_path}/a"], port=8000)
+    tcp, unix, other_tcp, same_unix = places.sockets(1)
+    assert tcp.getsockname() == other_tcp.getsockname()
+    assert tcp is not other_tcp
+    assert unix is same_unix
+    # As a group of threads has them, which gets duplicates of all.
+    given = GivenSockets()
+    given.give([each.dup() for each in places.sockets(1)])
+    assert [[each.family for each in given.sockets(key)] for key in sorted(given.opened)] == [
+        [socket.AF_INET, socket.AF_UNIX]
+    ] * 2
+    given.close()
+
+
+@spreads
+def test_no_more_sockets_than_a_worker_can_be_given_at_once(opened: list[Places]) -> None:
+    addresses = [f"127.0.0.{number}:0" for number in range(1, 31)]
+    assert len(make(opened, bind=addresses, port=8000, sets=100).sockets(1)) == 60
+    with pytest.raises(StartupError, match="found 65 addresses to listen on, expected at most 64"):
+        make(opened, bind=[f"127.0.0.{number}:0" for number in range(1, 66)], port=8000)
+
+
+def test_where_one_address_cannot_be_had_the_others_are_given_back(
+    opened: list[Places], taken: int, tmp_path: Path
+) -> None:
+    with pytest.raises(StartupError, match="Address already in use"):
+        make(opened, bind=[f"unix:{tmp_path}/a", f"127.0.0.1:{taken}"], port=8000)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["ssl_certfile", "ssl_context_factory"])
+def test_the_urls_say_whether_tls_is_spoken(opened: list[Places], tmp_path: Path, option: str) -> None:
+    (tmp_path / "some:thing").touch()
+    value = str(tmp_path / "some:thing") if option == "ssl_certfile" else "some:thing"
+    (url,) = make(opened, **{option: value}).urls
+    assert url.startswith("https://127.0.0.1:")
+
+
+@spreads
+def test_a_socket_that_cannot_be_listened_to_is_one_line(opened: list[Places]) -> None:
+    places = make(opened)
+    port = int(places.urls[0].rpartition(":")[2])
+    (other,) = bind("127.0.0.1", port, reuse_port=True)
+    # As of another user, whom the system does not let share.
+    with other, socket.socket() as rival:
+        rival.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        rival.bind(("127.0.0.1", port))
+        rival.listen()
+        with pytest.raises(StartupError, match=f"^cannot listen on http://127.0.0.1:{port}: Address already in use$"):
+            places.sockets(1)
 
 
 def test_what_has_been_asked_for_is_where_clients_may_be(opened: list[Places]) -> None:

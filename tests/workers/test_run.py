@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import pytest
 
 from miniasgi.config import Config
 from miniasgi.errors import StartupError, UsageError
+from miniasgi.server import activation
+from miniasgi.server.binding import bind_all
 from miniasgi.workers import alone, process, supervised
 from miniasgi.workers import run as module
+from miniasgi.workers.notify import Notifier
 from miniasgi.workers.run import needs_supervisor, run, run_with_options
 from miniasgi.workers.spec import WorkerSpec
 from tests.server.apps import hello
@@ -27,13 +31,14 @@ class Served:
         self.notes: list[tuple[str, WorkerSpec]] = []
         self.titles: list[str] = []
         self.last: Callable[[], object] = lambda: None
+        self.notifier: Notifier  # set when somebody is asked
         self.meanwhile: Callable[[], object] = lambda: None
         self.status = 0
 
-    def by(self, who: str) -> Callable[[WorkerSpec, Callable[[], object]], int]:
-        def serve(spec: WorkerSpec, last: Callable[[], object]) -> int:
+    def by(self, who: str) -> Callable[..., int]:
+        def serve(spec: WorkerSpec, last: Callable[[], object], notifier: Notifier, reread: object = None) -> int:
             self.notes.append((who, spec))
-            self.last = last
+            self.last, self.notifier = last, notifier
             self.meanwhile()
             return self.status
 
@@ -168,6 +173,51 @@ def test_a_worker_that_would_start_a_server_of_its_own_is_told_where_to_put_the_
         'if __name__ == "__main__":, so that only the program itself makes it'
     )
     assert served.notes == []
+
+
+# What the server's process alone is for
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_for_this_process_is_not_in_the_environment_of_those_that_it_starts(
+    served: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, workers: int
+) -> None:
+    activation._taken.cache_clear()
+    variables = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+    for name in variables:
+        monkeypatch.setenv(name, str(os.getpid()))
+    monkeypatch.setenv("LISTEN_FDS", "0")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        found: list[str] = []
+        served.meanwhile = lambda: found.extend(set(variables) & os.environ.keys())
+        run(hello, Config.from_options(workers=workers))
+        assert found == []
+        served.notifier.ready("here")
+        assert manager.recv(4096) == b"READY=1\nSTATUS=here"
+        assert served.notifier.watchdog(0.0) == os.getpid() / 2_000_000
+    activation._taken.cache_clear()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_files_of_sockets_go_when_the_process_is_to_end_without_returning(
+    served: Served, tmp_path: Path, workers: int
+) -> None:
+    config = Config.from_options(uds=str(tmp_path / "a"), workers=workers)
+    found: list[bool] = []
+
+    def end() -> None:
+        bound = bind_all(config)
+        found.append((tmp_path / "a").is_socket())
+        served.last()
+        found.append((tmp_path / "a").exists())
+        bound.close()
+
+    served.meanwhile = end
+    run(hello, config)
+    assert found == [True, False]
 
 
 # As a program calls it

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from miniasgi.workers import supervised as module
+from miniasgi.workers.notify import Notifier
 from miniasgi.workers.spec import WorkerSpec
 from miniasgi.workers.supervised import GroupSupervisor
 from tests.server.apps import hello
@@ -21,6 +23,24 @@ from .stage import FakeProcess, Stage, port_of
 def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     with loggers_kept():
         yield Stage(monkeypatch)
+
+
+# What a service manager is told
+
+
+def test_a_service_manager_is_told_once_when_all_workers_are_ready(stage: Stage) -> None:
+    class Told(Notifier):
+        def _say(self, *lines: str) -> None:
+            stage.notes.append(lines[-1])
+
+    def script(stage: Stage) -> None:
+        stage.start()
+        url = f"http://127.0.0.1:{port_of(stage.processes[0]).pop()}"
+        assert stage.notes[2:] == [f"STATUS=2 worker processes, supervisor process {os.getpid()} on {url}"]
+        assert isinstance(stage.notifier, Told)
+        stage.stop()
+
+    assert stage.run(script=script, notifier=Told()) == 0
 
 
 # Which workers

@@ -15,7 +15,7 @@ import pytest
 
 from miniasgi.config import Config
 from miniasgi.errors import StartupError, UsageError
-from miniasgi.observe import logs
+from miniasgi.observe.formatters import TextFormatter
 from miniasgi.types import App, Receive, Scope, Send
 from miniasgi.workers import thread as module
 from miniasgi.workers.channel import Closed
@@ -214,7 +214,7 @@ def test_one_that_does_not_listen_holds_nobody_up(start_worker: Start, monkeypat
 
 def test_its_lines_have_its_name(start_worker: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     handler = logging.StreamHandler(io.StringIO())
-    handler.setFormatter(logs._ServerFormatter())
+    handler.setFormatter(TextFormatter())
 
     def say(*arguments: Any, **options: Any) -> bool:
         logging.getLogger("miniasgi.server").error("hello")

@@ -144,14 +144,19 @@ def test_folders_alone_need_no_loading(outside: Outside) -> None:
 
 
 def test_threads_of_the_application_which_are_not_forked_are_named(
-    outside: Outside, caplog: pytest.LogCaptureFixture
+    outside: Outside, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     goes = threading.Event()
     threads = [threading.Thread(target=goes.wait, args=(20,), name=name) for name in ("zz poller", "aa metrics")]
-    outside.stop()
-    try:
+
+    def load(*arguments: Any, **options: Any) -> Any:
         for thread in threads:
             thread.start()
+        return hello
+
+    monkeypatch.setattr(module.importer, "load", load)
+    outside.stop()
+    try:
         outside.run()
     finally:
         goes.set()

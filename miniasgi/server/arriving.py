@@ -1,0 +1,204 @@
+"""What comes on a new connection before HTTP does: the header of the PROXY protocol, and TLS.
+
+Knows sockets that have been accepted, and the loop. Does not know what a connection is: a protocol takes it over. Every
+wait is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from asyncio import AbstractEventLoop, BaseProtocol, Task
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from ..asgi.trusted import TrustedPeers
+from ..config import Config
+from ..errors import BadRequest
+from ..http1.response import encode_error
+from .proxy_protocol import MOST_OCTETS, Arrival, read_proxy_header
+from .tls import PLAIN_HTTP_ANSWER, Tls, looks_like_http
+
+__all__ = ["Arriving", "ArrivingProtocol"]
+
+logger = logging.getLogger("miniasgi.server")
+
+# 2 s: for a client to answer the end of TLS; it may have gone without a word.
+_SHUTDOWN_SECONDS = 2.0
+# 1 s and 64 KiB: for one who has been refused to see why before the connection is closed.
+_LINGER_SECONDS = 1.0
+_LINGER_OCTETS = 64 * 1024
+
+
+class ArrivingProtocol(Protocol):
+    """What a connection is handed over to."""
+
+    #: What a proxy has said of it, set before connection_made.
+    arrival: Arrival | None
+
+
+class Arriving:
+    """Connections that have been accepted and not yet been handed over.
+
+    Without arguments nothing comes before HTTP.
+    """
+
+    def __init__(self, config: Config | None = None, tls: Tls | None = None) -> None:
+        self._tls = tls
+        self._peers = None
+        self._handshake_seconds = self._header_seconds = 0.0
+        if config is not None:
+            self._peers = TrustedPeers(config.forwarded_allow_ips) if config.proxy_protocol else None
+            self._handshake_seconds = config.timeout_ssl_handshake
+            self._header_seconds = config.timeout_request_header
+        # Held, because asyncio holds tasks weakly; of each the protocol.
+        self._tasks: dict[Task[None], BaseProtocol] = {}
+        # Those that have no transport yet.
+        self._expecting: set[BaseProtocol] = set()
+        # Those of whom nothing has come yet.
+        self._silent: set[Task[None]] = set()
+        #: Called when one has been handed over, or has gone.
+        self.on_change: Callable[[], None] = _nothing
+
+    @property
+    def count(self) -> int:
+        """How many have not been handed over."""
+        return len(self._expecting)
+
+    def take(self, loop: AbstractEventLoop, client: socket.socket, protocol: BaseProtocol) -> None:
+        """Hand *client* over to *protocol* as soon as HTTP may come."""
+        task = loop.create_task(self._open(loop, client, protocol))
+        self._tasks[task] = protocol
+        self._expecting.add(protocol)
+        task.add_done_callback(self._discard)
+
+    def arrived(self, protocol: BaseProtocol) -> None:
+        """Learn that *protocol* has its transport."""
+        self._expecting.discard(protocol)
+
+    def _discard(self, task: Task[None]) -> None:
+        self._expecting.discard(self._tasks.pop(task))
+        self.on_change()
+
+    def hurry(self) -> None:
+        """End those of whom nothing has come yet."""
+        for task in self._silent:
+            task.cancel()
+
+    def abandon(self) -> None:
+        """End all, because the server does."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _open(self, loop: AbstractEventLoop, client: socket.socket, protocol: Any) -> None:
+        try:
+            if self._peers is None and self._tls is None:
+                await loop.connect_accepted_socket(lambda: protocol, client)
+                return
+            if self._peers is not None and self._peers.trusts(_peer(client)):
+                protocol.arrival = await self._read_header(loop, client)
+            if self._tls is None:
+                await loop.connect_accepted_socket(lambda: protocol, client)
+            else:
+                await self._shake_hands(loop, client, protocol, self._tls)
+        except BadRequest as error:
+            logger.info("%s: refused with 400: %s", _shown(client), error)
+            await _refuse(loop, client, encode_error(400, b""))
+        except TimeoutError:
+            logger.info("%s: closed: too slow to begin", _shown(client))
+            client.close()
+        except OSError as error:  # the client has gone already, or does not speak TLS as it is spoken here
+            if self._tls is not None:
+                logger.info("%s: no TLS: %s", _shown(client), _reason(error))
+            client.close()
+        except asyncio.CancelledError:
+            client.close()
+            raise
+
+    async def _readable(self, loop: AbstractEventLoop, client: socket.socket) -> None:
+        """Wait until something can be read."""
+        with suppress(BlockingIOError):
+            client.recv(1, socket.MSG_PEEK)
+            return
+        waiter = asyncio.Event()
+        task = asyncio.current_task()
+        assert task is not None
+        self._silent.add(task)
+        loop.add_reader(client.fileno(), waiter.set)
+        try:
+            await waiter.wait()
+        finally:
+            self._silent.discard(task)
+            loop.remove_reader(client.fileno())
+
+    async def _read_header(self, loop: AbstractEventLoop, client: socket.socket) -> Arrival | None:
+        """Take the header of the PROXY protocol off, and no octet more."""
+        head = b""
+        async with asyncio.timeout(self._header_seconds):
+            while True:
+                await self._readable(loop, client)
+                data = client.recv(MOST_OCTETS - len(head), socket.MSG_PEEK)
+                if not data:
+                    raise ConnectionResetError("the client has gone")
+                found = read_proxy_header(head + data)
+                if found is not None:
+                    arrival, length = found
+                    client.recv(length - len(head))
+                    return arrival
+                # All of it belongs to the header, so it can be taken: what is only looked at would wake us again.
+                head += client.recv(len(data))
+
+    async def _shake_hands(self, loop: AbstractEventLoop, client: socket.socket, protocol: Any, tls: Tls) -> None:
+        async with asyncio.timeout(self._handshake_seconds):
+            await self._readable(loop, client)
+        first = client.recv(8, socket.MSG_PEEK)
+        if looks_like_http(first):
+            logger.info("%s: plain HTTP where HTTPS is spoken", _shown(client))
+            await _refuse(loop, client, PLAIN_HTTP_ANSWER)
+            return
+        await loop.connect_accepted_socket(
+            lambda: protocol,
+            client,
+            ssl=tls.context,
+            ssl_handshake_timeout=self._handshake_seconds,
+            ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
+        )
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
+async def _refuse(loop: AbstractEventLoop, client: socket.socket, answer: bytes) -> None:
+    """Answer, and close when the client has seen it: octets that are left unread would overtake it with a reset."""
+    with suppress(OSError):
+        client.send(answer)
+        client.shutdown(socket.SHUT_WR)
+        left = _LINGER_OCTETS
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while left > 0:
+                data = await loop.sock_recv(client, left)
+                if not data:
+                    break
+                left -= len(data)
+    client.close()
+
+
+def _peer(client: socket.socket) -> tuple[str, int] | None:
+    name = client.getpeername()
+    return (name[0], name[1]) if isinstance(name, tuple) else None
+
+
+def _shown(client: socket.socket) -> str:
+    try:
+        peer = _peer(client)
+    except OSError:
+        peer = None
+    return f"{peer[0]}:{peer[1]}" if peer else "-"
+
+
+def _reason(error: OSError) -> str:
+    """What OpenSSL or the system says, without the place in its source."""
+    return str(getattr(error, "reason", None) or error.strerror or error or type(error).__name__)
