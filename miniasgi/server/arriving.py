@@ -25,8 +25,9 @@ __all__ = ["Arriving", "ArrivingProtocol"]
 
 logger = logging.getLogger("miniasgi.server")
 
-# 2 s: for a client to answer the end of TLS; it may have gone without a word.
-_SHUTDOWN_SECONDS = 2.0
+# A day, because it counts from when a connection is closed and not from when all has been sent: a client that takes its
+# time would lose the end of its response. The connection's own deadlines are what bounds it (server.ending).
+_SHUTDOWN_SECONDS = 24 * 3600.0
 # 1 s and 64 KiB: for one who has been refused to see why before the connection is closed.
 _LINGER_SECONDS = 1.0
 _LINGER_OCTETS = 64 * 1024
@@ -59,6 +60,8 @@ class Arriving:
         self._expecting: set[BaseProtocol] = set()
         # Those of whom nothing has come yet.
         self._silent: set[Task[None]] = set()
+        # Those who are being told that they are refused.
+        self._refusing: set[Task[None]] = set()
         #: Called when one has been handed over, or has gone.
         self.on_change: Callable[[], None] = _nothing
 
@@ -79,13 +82,17 @@ class Arriving:
         self._expecting.discard(protocol)
 
     def _discard(self, task: Task[None]) -> None:
+        self._refusing.discard(task)
         self._expecting.discard(self._tasks.pop(task))
         self.on_change()
 
-    def hurry(self) -> None:
-        """End those of whom nothing has come yet."""
-        for task in self._silent:
-            task.cancel()
+    def hurry(self, *, begun: bool) -> None:
+        """End those of whom nothing has come yet; with *begun*, also who has begun, and would not be let ask."""
+        begun = begun and (self._peers is not None or self._tls is not None)
+        for task, protocol in self._tasks.items():
+            # One that has been handed over is its connection's.
+            if protocol in self._expecting and task not in self._refusing and (begun or task in self._silent):
+                task.cancel()
 
     def abandon(self) -> None:
         """End all, because the server does."""
@@ -93,10 +100,12 @@ class Arriving:
             task.cancel()
 
     async def _open(self, loop: AbstractEventLoop, client: socket.socket, protocol: Any) -> None:
+        shown = "-"
         try:
             if self._peers is None and self._tls is None:
                 await loop.connect_accepted_socket(lambda: protocol, client)
                 return
+            shown = _shown(client)  # now, because one who has gone has no name
             if self._peers is not None and self._peers.trusts(_peer(client)):
                 protocol.arrival = await self._read_header(loop, client)
             if self._tls is None:
@@ -104,14 +113,14 @@ class Arriving:
             else:
                 await self._shake_hands(loop, client, protocol, self._tls)
         except BadRequest as error:
-            logger.info("%s: refused with 400: %s", _shown(client), error)
-            await _refuse(loop, client, encode_error(400, b""))
+            logger.info("%s: refused with 400: %s", shown, error)
+            await self._refuse(loop, client, encode_error(400, b""))
         except TimeoutError:
-            logger.info("%s: closed: too slow to begin", _shown(client))
+            logger.info("%s: closed: too slow to begin", shown)
             client.close()
         except OSError as error:  # the client has gone already, or does not speak TLS as it is spoken here
             if self._tls is not None:
-                logger.info("%s: no TLS: %s", _shown(client), _reason(error))
+                logger.info("%s: no TLS: %s", shown, _reason(error))
             client.close()
         except asyncio.CancelledError:
             client.close()
@@ -156,7 +165,7 @@ class Arriving:
         first = client.recv(8, socket.MSG_PEEK)
         if looks_like_http(first):
             logger.info("%s: plain HTTP where HTTPS is spoken", _shown(client))
-            await _refuse(loop, client, PLAIN_HTTP_ANSWER)
+            await self._refuse(loop, client, PLAIN_HTTP_ANSWER)
             return
         await loop.connect_accepted_socket(
             lambda: protocol,
@@ -166,6 +175,12 @@ class Arriving:
             ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
         )
 
+    async def _refuse(self, loop: AbstractEventLoop, client: socket.socket, answer: bytes) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._refusing.add(task)
+        await _refuse(loop, client, answer)
+
 
 def _nothing() -> None:
     """Nobody wants to know."""
@@ -173,7 +188,7 @@ def _nothing() -> None:
 
 async def _refuse(loop: AbstractEventLoop, client: socket.socket, answer: bytes) -> None:
     """Answer, and close when the client has seen it: octets that are left unread would overtake it with a reset."""
-    with suppress(OSError):
+    try:
         client.send(answer)
         client.shutdown(socket.SHUT_WR)
         left = _LINGER_OCTETS
@@ -183,7 +198,10 @@ async def _refuse(loop: AbstractEventLoop, client: socket.socket, answer: bytes)
                 if not data:
                     break
                 left -= len(data)
-    client.close()
+    except OSError:
+        pass  # it has gone, or its time is up
+    finally:
+        client.close()  # also when the server ends meanwhile
 
 
 def _peer(client: socket.socket) -> tuple[str, int] | None:
@@ -201,4 +219,5 @@ def _shown(client: socket.socket) -> str:
 
 def _reason(error: OSError) -> str:
     """What OpenSSL or the system says, without the place in its source."""
-    return str(getattr(error, "reason", None) or error.strerror or error or type(error).__name__)
+    # asyncio's word for a client that goes in the middle of it is an error without any.
+    return getattr(error, "reason", None) or error.strerror or str(error) or "the client has gone"

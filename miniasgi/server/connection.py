@@ -77,19 +77,21 @@ class HttpConnection(StartingHalf):
         """Keep the connection to answer what has been asked: a half-closed client still reads (RFC 9112 §9.6).
 
         The application is told http.disconnect, because a client that has gone altogether looks the same; its
-        response is sent all the same, and fails when the client answers with a reset.
+        response is sent all the same, and fails when the client answers with a reset. Over TLS nothing can be sent any
+        more: the loop ends the connection, whatever is returned, and complains of True.
         """
+        sends_on = self.transport.can_write_eof()
         self._ended_by_client = True
         self.persists = False
         exchange = self._exchange
         if exchange is None or self.state is not BUSY:
-            return bool(self._held) and self.state < CLOSING
+            return sends_on and bool(self._held) and self.state < CLOSING
         if self._unread:
             # The content is cut short: there is no request to answer (RFC 9112 §8).
             exchange.hang_up()
             return False
         exchange.disconnect()
-        return True
+        return sends_on
 
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)

@@ -25,7 +25,8 @@ async def drain(service: Service, forced: asyncio.Event) -> None:
     for connection in list(service.connections):
         connection.stop()
     if not service.lets_ask:
-        service.arriving.hurry()
+        # To wait for the end of a handshake is to let whoever has begun one hold the server up, and for nothing.
+        service.arriving.hurry(begun=not service.lets_new_ask)
     if await _quiet(service, forced, service.config.timeout_graceful_shutdown):
         return
     hurry(service)
@@ -53,7 +54,7 @@ async def drain(service: Service, forced: asyncio.Event) -> None:
 
 def hurry(service: Service) -> None:
     """Leave no idle connection open any longer."""
-    service.arriving.hurry()
+    service.arriving.hurry(begun=True)
     if service.lets_ask or service.lets_new_ask:
         service.lets_ask = service.lets_new_ask = False
         for connection in list(service.connections):

@@ -14,6 +14,7 @@ from ..asgi.exchange import Exchange
 from ..asgi.scope import Origin
 from ..errors import RequestError, RequestTimeout
 from ..http1.response import UntilCloseWriter, encode_error
+from .sendfile import unacknowledged
 from .service import Service
 from .writing import WritingHalf
 
@@ -25,6 +26,8 @@ logger = logging.getLogger("miniasgi.server")
 # socket that is closed with octets unread sends a reset, which can overtake the answer (RFC 9112 §9.6).
 _LINGER_OCTETS = 256 * 1024
 _LINGER_SECONDS = 2.0
+# 1 s: the same for the end of TLS, which a client may never answer; it has seen it when the kernel has nothing left.
+_GOODBYE_SECONDS = 1.0
 # 2 s: younger than that, a connection is new; the clock that is used ticks once a second.
 _NEW_SECONDS = 2.0
 
@@ -63,6 +66,7 @@ class EndingHalf(WritingHalf):
         "_fresh",
         "_has_asked",
         "_held",
+        "_kernel_mark",
         "_linger_left",
         "_origin",
         "_reading_paused",
@@ -90,6 +94,8 @@ class EndingHalf(WritingHalf):
         self._reading_paused = False
         # Whether a request of it has been answered.
         self._has_asked = False
+        # Octets of TLS in the kernel when the write deadline was set. Set by expect_reading and check_write_progress.
+        self._kernel_mark = 0
 
     def check_deadlines(self, now: float) -> None:
         """End what has taken too long; called about once a second."""
@@ -112,12 +118,27 @@ class EndingHalf(WritingHalf):
 
     def _close_late(self, now: float) -> None:
         """End a connection that should have ended, unless the client is still taking its answer."""
-        if not self.transport.get_write_buffer_size():
+        if not self.unsent() and not self._kernel_octets():
             self.transport.abort()
             return
         self.read_deadline = now + _LINGER_SECONDS
         if self.write_deadline == inf:
             self.expect_reading()
+
+    # A transport of TLS does not know what is left in the one below it, which nobody may ask: if there is anything, the
+    # kernel is full, and if what the kernel has changes, the client takes some of it.
+
+    def _kernel_octets(self) -> int:
+        """How many octets of TLS the kernel keeps for the client."""
+        return 0 if self.transport.can_write_eof() else unacknowledged(self.transport)
+
+    def expect_reading(self) -> None:
+        super().expect_reading()
+        self._kernel_mark = self._kernel_octets()
+
+    def check_write_progress(self) -> bool:
+        before, self._kernel_mark = self._kernel_mark, self._kernel_octets()
+        return super().check_write_progress() or self._kernel_mark != before
 
     @property
     def peer(self) -> str:
@@ -165,7 +186,8 @@ class EndingHalf(WritingHalf):
         self._held = b""
         transport = self.transport
         if not linger or transport.is_closing() or not transport.can_write_eof():
-            self.read_deadline = self.service.now + self.service.config.timeout_write
+            patience = self.service.config.timeout_write if transport.can_write_eof() else _GOODBYE_SECONDS
+            self.read_deadline = self.service.now + patience
             transport.close()
             return
         self._linger_left = _LINGER_OCTETS

@@ -86,7 +86,7 @@ async def send_file(target: FileTarget, head: bytes, file: int, offset: int, cou
 def unacknowledged(transport: Transport) -> int:
     """How many octets the kernel keeps until the client has them; 0 where it does not say."""
     connected = transport.get_extra_info("socket")
-    if connected is None or sys.platform == "win32" or transport.is_closing():
+    if connected is None or sys.platform == "win32":
         return 0
     try:
         return int.from_bytes(ioctl(connected.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)

@@ -33,7 +33,7 @@ class SocketFile(NamedTuple):
     def remove(self) -> None:
         """Remove it, unless it has gone, or another one is in its place."""
         with suppress(OSError):
-            if _identity(self.path) == self.identity:
+            if _identity(os.lstat(self.path)) == self.identity:
                 os.unlink(self.path)
 
 
@@ -68,7 +68,7 @@ def bind_unix(address: UnixAddress, mode: int, owner: str) -> tuple[socket.socke
         os.chmod(path, mode)
         if owner:
             os.chown(path, user, group, follow_symlinks=False)
-        return bound, SocketFile(absolute, _identity(absolute))
+        return bound, SocketFile(absolute, _identity(os.lstat(absolute)))
     except OSError as error:
         os.unlink(path)
         bound.close()
@@ -99,7 +99,7 @@ def _make_way(address: UnixAddress, path: str) -> None:
     if answer != errno.ECONNREFUSED:
         raise StartupError(f"cannot listen on {address}: nobody can tell whether it is in use: {os.strerror(answer)}")
     try:
-        if os.path.samestat(found, os.lstat(path)):  # not what somebody has put there in the meantime
+        if _identity(os.lstat(path)) == _identity(found):  # not what somebody has put there in the meantime
             os.unlink(path)
             logger.info("replaced: %s, the socket of a server that has gone", address)
     except FileNotFoundError:
@@ -109,8 +109,7 @@ def _make_way(address: UnixAddress, path: str) -> None:
         raise StartupError(f"cannot listen on {address}: {what}") from error
 
 
-def _identity(path: str) -> tuple[int, int, int]:
-    found = os.lstat(path)
+def _identity(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_dev, found.st_ino, found.st_mtime_ns
 
 

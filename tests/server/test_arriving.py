@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
+import threading
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from miniasgi import Config, Server
 from miniasgi.server import arriving
+from miniasgi.server.connection import HttpConnection
+from miniasgi.server.ending import State
 from miniasgi.server.proxy_protocol import read_proxy_header
 from miniasgi.types import App, Receive, Scope, Send
-from tests.server.apps import hello
+from tests.server.apps import body, hello, start
 from tests.server.embedded import GET, serving
-from tests.support import Client, run_on, until
+from tests.support import Client, connect, read_pieces, run_on, until
 
 trustme = pytest.importorskip("trustme")
 
@@ -284,5 +290,154 @@ def test_a_server_that_stops_leaves_nobody_behind(loop_name: str, certificate: s
         await until(lambda: not server._arriving.count)
         assert await client.rest() == b""
         client.close()
+
+    run_on(loop_name, main())
+
+
+@pytest.mark.slow
+def test_a_client_that_takes_its_time_gets_the_end_of_a_response(
+    loop_name: str, certificate: str, trusting: ssl.SSLContext
+) -> None:
+    content = bytes(256 * 1024)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await start(send)
+        await body(send, content)
+
+    def ask(port: int, go_on: threading.Event) -> int:
+        with _shake_hands(port, trusting) as client:
+            client.sendall(b"GET / HTTP/1.0\r\nHost: h\r\n\r\n")
+            go_on.wait(20)
+            return sum(len(piece) for piece in read_pieces(client))
+
+    async def main() -> None:
+        # Small enough that most of the response stays with the transport.
+        bound = socket.create_server(("127.0.0.1", 0))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
+        config = Config(ssl_certfile=certificate, lifespan="off", access_log=False)
+        async with Server(app, config, sockets=[bound]) as server:
+            go_on = threading.Event()
+            asking = asyncio.get_running_loop().run_in_executor(None, ask, server.port, go_on)
+            await until(lambda: server.requests)
+            (connection,) = server._service.connections
+            assert isinstance(connection, HttpConnection)
+            await until(lambda: connection.state is State.CLOSING)
+            asked_at = connection.read_deadline
+            # Its first deadline passes, and it has taken nothing meanwhile.
+            await until(lambda: connection.read_deadline > asked_at)
+            await until(lambda: connection.write_deadline != inf)
+            go_on.set()
+            assert await asking > len(content)
+
+    run_on(loop_name, main())
+
+
+@pytest.mark.slow
+def test_a_client_that_does_not_answer_the_end_of_tls_is_not_waited_for(
+    loop_name: str, certificate: str, trusting: ssl.SSLContext
+) -> None:
+    async def main() -> None:
+        async with serving(hello, ssl_certfile=certificate) as server:
+            secured = await asyncio.to_thread(_shake_hands, server.port, trusting)
+            secured.sendall(b"GET / HTTP/1.0\r\nHost: h\r\n\r\n")
+            await until(lambda: server.requests)
+            await until(lambda: not server.connections)
+            secured.close()
+
+    run_on(loop_name, main())
+
+
+def _shake_hands(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
+    client = connect(port, receive_buffer=16 * 1024)
+    return context.wrap_socket(client, server_hostname="localhost")
+
+
+def test_a_client_that_ends_its_half_of_tls_has_gone(
+    loop_name: str, certificate: str, trusting: ssl.SSLContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone: list[bool] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        gone.append((await receive())["type"] == "http.disconnect")
+        await start(send)
+        await body(send, b"")
+
+    def end(client: ssl.SSLSocket) -> None:
+        client.sendall(GET)
+        client.unwrap().close()
+
+    async def main() -> None:
+        async with serving(app, ssl_certfile=certificate) as server:
+            client = await asyncio.to_thread(_shake_hands, server.port, trusting)
+            await asyncio.to_thread(end, client)
+            await until(lambda: gone)
+            await until(lambda: not server.connections)
+
+    run_on(loop_name, main())
+    assert gone == [True]
+    # The loops complain of who wants to go on.
+    assert [record.message for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+def test_a_server_that_ends_while_a_client_sees_why_it_is_refused_closes_it(
+    loop_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[socket.socket] = []
+    refuse = arriving._refuse
+
+    async def noting(loop: asyncio.AbstractEventLoop, client: socket.socket, answer: bytes) -> None:
+        refused.append(client)
+        await refuse(loop, client, answer)
+
+    monkeypatch.setattr(arriving, "_refuse", noting)
+
+    async def main() -> None:
+        async with serving(hello, proxy_protocol=True) as server:
+            client = await Client.open(server.port)
+            client.send(GET)
+            await until(lambda: refused)
+            server._arriving.abandon()
+            await until(lambda: not server._arriving.count)
+            assert refused[0].fileno() == -1
+            client.close()
+
+    run_on(loop_name, main())
+
+
+def test_a_server_that_stops_does_not_wait_for_a_handshake_that_has_begun(
+    loop_name: str, certificate: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def main() -> None:
+        async with serving(hello, ssl_certfile=certificate, timeout_graceful_shutdown=3600) as server:
+            client = await Client.open(server.port)
+            client.send(b"\x16\x03\x01")
+            await until(lambda: server._arriving.count and not server._arriving._silent)
+            server._arriving.hurry(begun=False)  # it may be let ask: nothing happens to it
+            await asyncio.sleep(0)
+            assert server._arriving.count == 1
+        assert await client.rest() == b""
+        client.close()
+
+    run_on(loop_name, main())
+
+
+def test_who_goes_in_the_middle_of_a_handshake_is_named(
+    loop_name: str, certificate: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def main() -> None:
+        async with serving(hello, ssl_certfile=certificate) as server:
+            client = await Client.open(server.port)
+            client.send(b"\x16\x03\x01")
+            await until(lambda: server._arriving.count)
+            host, port = client.writer.get_extra_info("sockname")
+            client.close()
+            await until(lambda: not server._arriving.count)
+            said = [message for message in caplog.messages if "TLS" in message]
+            assert said == [f"{host}:{port}: no TLS: the client has gone"]
 
     run_on(loop_name, main())

@@ -9,7 +9,7 @@ import pytest
 
 from miniasgi.server.ending import State
 from miniasgi.types import Receive, Scope, Send
-from tests.server.apps import Gate, body, hello, start
+from tests.server.apps import Gate, body, echo, hello, start
 from tests.server.conftest import MakeWire
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -25,8 +25,8 @@ def get(path: str, *lines: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: h\r\n{fields}\r\n".encode()
 
 
-def ok(content: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(content), content)
+def ok(content: bytes, more: bytes = b"") -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n%b\r\n%b" % (len(content), more, content)
 
 
 # --limit-concurrency
@@ -93,17 +93,18 @@ def test_content_of_a_request_that_waits_is_taken_and_bounded(make_wire: MakeWir
         await body(send, b"%d" % octets)
 
     gate = Gate()
-    first = make_wire(app, limit_concurrency=1)
+    first = make_wire(app, limit_concurrency=1, timeout_request_body=10)
     second = make_wire(app, service=first.service)
     first.feed(get("/a"))
     second.feed(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n")
+    first.wait(25)
+    second.wait(0)
+    assert second.take() == b""  # the client is not to blame for what it need not have sent yet
     sent = 0
     while second.transport.reading:
         second.feed(bytes(10_000))
         sent += 10_000
     assert 0 < sent <= 200_000
-    first.wait(25)  # the client is not to blame for what it may not send
-    assert second.take() == b""
     gate.open("/a")
     second.turn()
     assert second.transport.reading
@@ -175,6 +176,95 @@ def test_an_application_that_goes_on_after_its_response_keeps_its_place(make_wir
     gate.open("/")
     first.turn()
     assert make_wire(hello, service=first.service).exchange(GET) == HELLO
+
+
+def test_a_client_that_has_said_all_is_answered_when_its_turn_comes(make_wire: MakeWire) -> None:
+    gate = Gate()
+    first = make_wire(gate, limit_concurrency=1)
+    second = make_wire(gate, service=first.service)
+    first.feed(get("/a"))
+    second.feed(get("/b"))
+    second.half_close()
+    gate.open("/a")
+    first.turn()
+    gate.open("/b")
+    second.turn()
+    assert second.take() == ok(b"/b", b"connection: close\r\n")
+
+
+def test_a_request_that_waits_is_not_asked_for_its_content(make_wire: MakeWire) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/a":
+            await gate(scope, receive, send)
+        else:
+            await echo(scope, receive, send)
+
+    gate = Gate()
+    first = make_wire(app, limit_concurrency=1)
+    second = make_wire(app, service=first.service)
+    first.feed(get("/a"))
+    head = b"POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    assert second.exchange(head) == b""
+    gate.open("/a")
+    first.turn()
+    assert second.take() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert second.exchange(b"hello") == HELLO
+
+
+def test_an_answer_at_once_takes_no_place_but_waits_for_its_turn(make_wire: MakeWire) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (hello if scope["path"] == "/hello" else gate)(scope, receive, send)
+
+    gate = Gate()
+    first = make_wire(app, limit_concurrency=1)
+    others = [make_wire(app, service=first.service) for _ in range(2)]
+    assert others[0].exchange(get("/hello")) == HELLO
+    first.feed(get("/a"))
+    assert [wire.exchange(get("/hello")) for wire in others] == [b"", b""]
+    gate.open("/a")
+    first.turn()
+    assert [wire.take() for wire in others] == [HELLO, HELLO]
+
+
+def test_who_waits_when_the_server_stops_still_has_a_turn(make_wire: MakeWire) -> None:
+    gate = Gate()
+    first = make_wire(gate, limit_concurrency=1)
+    second = make_wire(gate, service=first.service)
+    first.feed(get("/a"))
+    second.feed(get("/b"))
+    first.service.begin_stop()
+    second.loop.call_soon(second.connection.stop)
+    gate.open("/a")
+    first.turn()
+    gate.open("/b")
+    second.turn()
+    assert second.take() == ok(b"/b", b"connection: close\r\n")
+
+
+def test_an_access_line_counts_the_wait(make_wire: MakeWire) -> None:
+    class Lines:
+        def __init__(self) -> None:
+            self.found: list[tuple[int, float]] = []
+
+        def add(self, client: object, head: object, status: int, octets: int, seconds: float, *_: object) -> None:
+            self.found.append((status, seconds))
+
+    gate = Gate()
+    first = make_wire(gate, limit_concurrency=1, timeout_queue=100)
+    second, third = (make_wire(gate, service=first.service) for _ in range(2))
+    lines = first.service.access = Lines()  # type: ignore[assignment]  # as much of it as is called
+    first.feed(get("/a"))
+    second.feed(get("/b"))
+    first.clock.seconds += 20
+    third.feed(get("/c"))
+    gate.open("/a")
+    first.turn()
+    gate.open("/b")
+    second.turn()
+    first.clock.seconds += 5
+    first.loop.call_soon(third.connection.turn_away)
+    third.turn()
+    assert lines.found == [(200, 20.0), (200, 20.0), (503, 5.0)]
 
 
 # Proxies, and names of requests

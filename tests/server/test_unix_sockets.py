@@ -326,3 +326,24 @@ def test_one_whose_directory_has_gone_is_no_error(bind: Bind, tmp_path: Path) ->
     (tmp_path / "d" / "a").unlink()
     (tmp_path / "d").rmdir()
     file.remove()
+
+
+def test_a_socket_that_somebody_has_bound_in_the_meantime_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(path))
+
+    class Probe(socket.socket):
+        def connect(self, address: object) -> None:
+            try:
+                super().connect(address)  # type: ignore[arg-type]  # a path
+            finally:
+                # The next file may well get the inode of the one that was removed, but not its time.
+                os.utime(path, ns=(1, 1))
+
+    monkeypatch.setattr(socket, "socket", Probe)
+    with pytest.raises(StartupError, match="in use"):
+        bind_unix(UnixAddress(str(path)), 0o600, "")
+    assert path.exists()

@@ -46,8 +46,8 @@ def test_a_client_waits_for_an_application_that_takes_nothing(patient: ServerPro
     before = patient.memory()
     peers = [BlockingPeer(patient.port, "/never-receive") for _ in range(3)]
     for peer in peers:
-        # What the system keeps between them is not the server's: some six MiB on loopback.
-        assert send_until_full(peer, octets, 64 * MIB) < 32 * MIB
+        # What the system keeps between them is not the server's: it may grow to 32 MiB, and more for what is sent.
+        assert send_until_full(peer, octets, 128 * MIB) < 96 * MIB
     # A message that has begun is taken whole, and so is one read behind it.
     assert patient.memory() - before < 3 * (3 * size + MIB) + 4 * MIB
     for peer in peers:

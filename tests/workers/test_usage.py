@@ -165,8 +165,10 @@ def test_a_worker_that_is_told_to_leave_answers_what_it_has_begun(options: tuple
     with WorkersProcess(*options) as server, connect(server.port) as client:
         request(client, "/last")
         victim = int(server.wait_for("begin /last").split()[2])
-        os.kill(victim, signal.SIGTERM)
-        assert content(read_all(client)) == "the last one"
+        with watch([victim]) as watched:
+            os.kill(victim, signal.SIGTERM)
+            assert content(read_all(client)) == "the last one"
+            watched.wait(10)
         assert answered_by(server.port) in server.processes()
 
 
