@@ -36,18 +36,18 @@ def told(path: bytes = b"/", *fields: tuple[bytes, bytes]) -> list[Event]:
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The request lines and field sections that have been read, rather than remembered."""
     read: list[bytes] = []
-    read_line, read_block = handwritten.read_request_line, handwritten.read_fields
+    read_line, read_lines = handwritten.read_request_line, handwritten.read_lines
 
     def watched_line(line: bytes) -> RequestLine:
         read.append(line)
         return read_line(line)
 
-    def watched_fields(block: bytes, most: int) -> Fields:
-        read.append(block)
-        return read_block(block, most)
+    def watched_lines(lines: list[bytes]) -> Fields:
+        read.append(b"".join(line + b"\r\n" for line in lines))
+        return read_lines(lines)
 
     monkeypatch.setattr(handwritten, "read_request_line", watched_line)
-    monkeypatch.setattr(handwritten, "read_fields", watched_fields)
+    monkeypatch.setattr(handwritten, "read_lines", watched_lines)
     return read
 
 
@@ -62,6 +62,14 @@ def test_fields_that_come_again_and_again_with_other_request_lines_are_read_twic
     assert sink.events == [*told(b"/a"), *told(b"/b"), *told(b"/b"), *told(b"/c")]
     lines = [b"GET /a HTTP/1.1", b"GET /b HTTP/1.1", b"GET /c HTTP/1.1"]
     assert readings == [lines[0], b"Host: h\r\n", lines[1], b"Host: h\r\n", lines[2]]
+
+
+@pytest.mark.parametrize("octets", [10, 100, 300, 900])
+def test_a_head_of_any_length_that_comes_again_is_read_twice(octets: int, readings: list[bytes]) -> None:
+    fields = b"A: %b\r\n" % (b"a" * octets)
+    feed(*[get(b"/a", fields)] * 3, *[get(b"/b", fields)] * 3)
+    section = b"Host: h\r\n" + fields
+    assert readings == [b"GET /a HTTP/1.1", section, section, b"GET /b HTTP/1.1"]
 
 
 def test_fields_that_never_come_again_are_not_kept() -> None:
@@ -169,6 +177,69 @@ def test_what_is_long_means_the_same_each_time() -> None:
     assert sink.events == [*long, *long, *short, *long, *short, *short]
 
 
+# Heads that are long enough to be read without a search for their end
+
+
+def long(path: bytes, fields: bytes = b"") -> bytes:
+    return get(path, b"X: %b\r\n" % (b"x" * 300) + fields)
+
+
+LONG = (b"x", b"x" * 300)
+
+
+def test_a_long_head_that_is_not_alone_ends_where_it_ends() -> None:
+    content = b"POST / HTTP/1.1\r\nHost: h\r\nX: %b\r\nContent-Length: 4\r\n\r\n" % LONG[1]
+    for behind in (long(b"/b"), b"\r\n", b"\r\n\r\n", b"rest", b"rest\r\n\r\n", get()):
+        sink = RecordingSink()
+        parser = HandwrittenParser(sink, Limits())
+        assert parser.feed(long(b"/a") + behind) == behind
+        assert sink.events == told(b"/a", LONG)
+        assert parser.feed(content + b"\r\n\r\n" + behind) == behind
+        assert sink.events[3:] == [("body", b"\r\n\r\n"), ("end",)]
+        assert parser.feed(content) == b""
+        assert parser.feed(long(b"/c")) == long(b"/c")[4:]
+        assert sink.events[6:] == [("body", b"GET "), ("end",)]
+
+
+def test_long_heads_that_come_at_once_are_each_read_once(readings: list[bytes]) -> None:
+    sink = RecordingSink()
+    parser = HandwrittenParser(sink, Limits())
+    octets = b"".join(long(b"/%d" % number, b"N: %032d\r\n" % number) for number in range(40))
+    while octets:
+        octets = parser.feed(octets)
+    assert len(sink.heads) == 40
+    # A few more for the first: it is not known before that it is not alone.
+    assert sum(section.count(b"\r\n") for section in readings) < 40 * 3 + 50
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        long(b"/#"),
+        long(b"/", b"A : b\r\n"),
+        long(b"/", b"A\r\n"),
+        long(b"/", b" folded\r\n"),
+        long(b"/", b"A: b\rc\n: d\r\n"),
+        long(b"/", b"A: b\n\rc: d\r\n"),
+        long(b"/", b"A: \x00\r\n"),
+        long(b"/", b"Host: h\r\n"),
+        long(b"/", b"A: b\r\n" * 100),
+        long(b"/", b"A: %b\r\n" % (b"a" * 20000)),
+        long(b"/" + b"a" * 20000),
+        long(b"/", b"Expect: more\r\n"),
+        long(b"/")[1:].replace(b"Host", b"Most"),
+    ],
+)
+def test_a_long_head_that_is_wrong_is_refused_as_if_it_came_slowly(octets: bytes) -> None:
+    with pytest.raises(RequestError) as at_once:
+        feed(octets)
+    parser = HandwrittenParser(RecordingSink(), Limits())
+    with pytest.raises(RequestError) as slowly:
+        for at in range(len(octets)):
+            parser.feed(octets[at : at + 1])
+    assert (type(at_once.value), str(at_once.value)) == (type(slowly.value), str(slowly.value))
+
+
 def test_what_is_refused_after_a_good_request_is_refused() -> None:
     for octets in (
         get(b"/#"),
@@ -200,7 +271,7 @@ def test_more_fields_than_the_limit_are_refused_before_they_are_read() -> None:
 
 
 def test_names_that_clients_make_up_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handwritten, "_names", handwritten._Names())
+    monkeypatch.setattr(handwritten, "_names", {})
     for number in range(1500):
         assert read_fields(b"X-%d:\r\n" % number, 1) == [(b"x-%d" % number, b"")]
         assert read_fields(b"Y" * 65 + b":\r\n", 1) == [(b"y" * 65, b"")]

@@ -107,9 +107,12 @@ class FramedParser:
             # Fed octet by octet, another fault may have come first.
             HeadWatch(self._limits).scan(data[: end + 4])
             raise
+        return self._tell(head, data[end + 4 :])
+
+    def _tell(self, head: RequestHead, rest: bytes) -> bytes:
+        """Tell the sink of a head, and take of *rest*, which stands behind it, what is its content."""
         self._sink.on_request(head)
         length = head.section.length
-        rest = data[end + 4 :]
         if not length:
             self._sink.on_end()
             return rest
