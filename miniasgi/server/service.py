@@ -24,7 +24,7 @@ from ..http1.parser import Limits, ParserFactory
 from ..http1.response import ResponseFields
 from ..observe.access import AccessLog
 from ..types import App, Fields, Receive, Scope, Send
-from ..websocket.codec import CodecFactory
+from ..websocket.codec import PACKAGE, CodecFactory
 from .arriving import Arriving
 from .gate import Gate
 from .provenance import Tracer
@@ -211,7 +211,7 @@ class Service:
         """Log, once, what is needed for WebSockets."""
         if not self._misses_websockets:
             self._misses_websockets = True
-            logger.error("a client asked for a WebSocket: these need the package websockets (pip install websockets)")
+            logger.error("a client asked for a WebSocket: these need %s", PACKAGE)
 
     def running_requests(self, most: int = 100) -> tuple[list[RunningRequest], int]:
         """The requests that are running, oldest first: the first *most* of them, and how many there are besides.

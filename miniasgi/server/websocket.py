@@ -46,7 +46,7 @@ def codec_factory(name: str) -> CodecFactory | None:
     try:
         return codecs.load(name)
     except ImportError as error:
-        raise StartupError(f"--ws {name}: the package websockets is not installed (pip install websockets)") from error
+        raise StartupError(f"--ws {name}: expected {codecs.PACKAGE}: {error}") from error
 
 
 class WebSocketConnection(Flow):

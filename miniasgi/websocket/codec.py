@@ -6,10 +6,13 @@ A Codec does no I/O and knows no clock. The connection feeds it, sends what it r
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import NamedTuple, Protocol, TypeAlias
 
-__all__ = ["Codec", "CodecFactory", "Offer", "Sink", "load"]
+__all__ = ["OLDEST_PACKAGE", "PACKAGE", "Codec", "CodecFactory", "Offer", "Sink", "load"]
+
+#: The oldest version of the package websockets that is good enough, and how it is called for in messages.
+OLDEST_PACKAGE = (16, 1)
+PACKAGE = "the package websockets, 16.1 or later (pip install 'websockets>=16.1')"
 
 
 class Sink(Protocol):
@@ -70,14 +73,19 @@ CodecFactory: TypeAlias = Callable[[Sink, Offer], Codec]
 
 
 def load(name: str) -> CodecFactory | None:
-    """The codec called *name*: "websockets", "auto" for that one if it is installed, or "none".
+    """The codec called *name*: "websockets", "auto" for that one if the package can be had, or "none".
 
-    Raises ImportError where the package of that name is not installed, and LookupError for any other name.
+    Raises ImportError where the package asked for by name is not installed or too old, and LookupError for any other
+    name.
     """
-    if name == "none" or (name == "auto" and find_spec("websockets") is None):
+    if name == "none":
         return None
-    if name in ("auto", "websockets"):
+    if name not in ("auto", "websockets"):
+        raise LookupError(f"no WebSocket codec is called {name!r}")
+    try:
         from .library import LibraryCodec
-
-        return LibraryCodec
-    raise LookupError(f"no WebSocket codec is called {name!r}")
+    except ImportError:
+        if name == "websockets":
+            raise
+        return None
+    return LibraryCodec

@@ -158,7 +158,10 @@ def test_without_a_codec_there_are_no_websockets_which_is_logged_once(
     for _ in range(2):
         assert wire.exchange(upgrade()) == refusal(b"501 Not Implemented", content=b"WebSockets are not available\n")
     errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
-    assert errors == ["a client asked for a WebSocket: these need the package websockets (pip install websockets)"]
+    assert errors == [
+        "a client asked for a WebSocket: these need the package websockets, 16.1 or later "
+        "(pip install 'websockets>=16.1')"
+    ]
 
 
 def test_where_too_many_run_a_websocket_is_one_more(wired: Any) -> None:

@@ -316,4 +316,6 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(websocket.codecs, "load", missing)
     with pytest.raises(StartupError) as caught:
         codec_factory("websockets")
-    assert str(caught.value) == ("--ws websockets: the package websockets is not installed (pip install websockets)")
+    assert str(caught.value) == (
+        "--ws websockets: expected the package websockets, 16.1 or later (pip install 'websockets>=16.1'): websockets"
+    )

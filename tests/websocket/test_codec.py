@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
-from miniasgi.websocket import codec
-from miniasgi.websocket.codec import load
+from miniasgi.websocket.codec import OLDEST_PACKAGE, PACKAGE, load
 
 
 def hide(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,7 +17,6 @@ def hide(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, "miniasgi.websocket.library", raising=False)
     monkeypatch.setitem(sys.modules, "websockets", None)
-    monkeypatch.setattr(codec, "find_spec", lambda name: None)
 
 
 @pytest.mark.parametrize("name", ["auto", "websockets"])
@@ -28,8 +28,9 @@ def test_the_package_is_what_both_names_stand_for(name: str) -> None:
 
 
 def test_none_is_no_codec_and_asks_for_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "find_spec", lambda name: pytest.fail(f"{name} was looked for"))
+    hide(monkeypatch)
     assert load("none") is None
+    assert "miniasgi.websocket.library" not in sys.modules
 
 
 def test_auto_is_no_codec_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +42,32 @@ def test_the_package_asked_for_by_name_has_to_be_there(monkeypatch: pytest.Monke
     hide(monkeypatch)
     with pytest.raises(ImportError, match="websockets"):
         load("websockets")
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"), [("14.0", False), ("16.0.1", False), ("16.1", True), ("17.0.dev1+g0", True)]
+)
+def test_a_package_that_is_too_old_is_as_good_as_none(
+    monkeypatch: pytest.MonkeyPatch, version: str, fits: bool
+) -> None:
+    package = pytest.importorskip("websockets.version", reason="the package websockets is not installed")
+    monkeypatch.setattr(package, "version", version)
+    monkeypatch.delitem(sys.modules, "miniasgi.websocket.library", raising=False)
+    if fits:
+        assert load("auto") is not None
+        return
+    assert load("auto") is None
+    with pytest.raises(ImportError) as caught:
+        load("websockets")
+    assert str(caught.value) == f"found websockets {version}"
+
+
+def test_what_is_installed_with_the_server_is_what_it_asks_for() -> None:
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    found = re.search(r'"(websockets>=([\d.]+))"', project.read_text(encoding="utf-8"))
+    assert found is not None
+    assert tuple(map(int, found[2].split("."))) == OLDEST_PACKAGE
+    assert found[1] in PACKAGE
 
 
 @pytest.mark.parametrize("name", ["", "wsproto", "Auto", "websockets "])

@@ -22,6 +22,8 @@ CHOSEN = b"permessage-deflate; server_max_window_bits=12"
         (DEFLATES + b"; client_max_window_bits=10", CHOSEN + b"; client_max_window_bits=10"),
         (DEFLATES + b"; server_max_window_bits=9", DEFLATES + b"; server_max_window_bits=9"),
         (DEFLATES + b'; server_max_window_bits="15"', CHOSEN),
+        # zlib has no window as small as that, whatever it says.
+        (DEFLATES + b"; server_max_window_bits=8, permessage-deflate", CHOSEN),
         # RFC 7692 §5: what cannot be accepted is passed over, and the next offer is looked at.
         (DEFLATES + b"; server_max_window_bits=16", b""),
         (DEFLATES + b"; unknown", b""),
@@ -69,6 +71,20 @@ def test_a_compressed_text_in_fragments_is_inflated_and_decoded_across_them() ->
     codec, told = make(DEFLATES)
     codec.receive(frame(TEXT, octets[:3], final=False, reserved=4) + frame(CONTINUATION, octets[3:]))
     assert told.all == ["€" * 50]
+
+
+def test_a_reserved_bit_within_a_compressed_message_ends_the_session() -> None:
+    octets = deflated(b"hello")
+    first, second = frame(TEXT, octets[:3], final=False, reserved=4), frame(CONTINUATION, octets[3:], reserved=4)
+    told, sent, over = hear(first + second, DEFLATES)
+    assert [code for code, _ in told] == [1002]  # RFC 7692 §6: only the first frame has it
+    assert (close_code(sent), over) == (1002, True)
+
+
+@pytest.mark.parametrize("length", range(990, 1300))
+def test_a_message_that_is_inflated_is_whole_or_too_long(length: int) -> None:
+    told, _, _ = hear(frame(BINARY, deflated(bytes(length)), reserved=4), DEFLATES)
+    assert told == [bytes(length)] if length <= 1000 else told[0][0] == 1009
 
 
 def test_the_limit_holds_for_what_a_message_is_once_it_is_inflated() -> None:
