@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+import tracemalloc
 from itertools import pairwise
 from typing import Any
 
@@ -234,6 +235,25 @@ def test_a_message_that_begins_inside_another_is_seen_wherever_octets_are_cut() 
 def test_a_message_may_have_as_many_octets_as_it_may_have_again_and_again() -> None:
     octets = frame(BINARY, b"x" * 1000) + frame(TEXT, b"y" * 600, final=False) + frame(CONTINUATION, b"y" * 400)
     assert hear(octets * 3)[0] == [b"x" * 1000, "y" * 1000] * 3
+
+
+@pytest.mark.parametrize("kind", [TEXT, BINARY])
+def test_a_message_in_pieces_takes_no_more_than_it_says(kind: int) -> None:
+    count = 50_000
+    told = Told()
+    codec = LibraryCodec(told, Offer(b"", 1 << 20, False))
+    codec.receive(frame(kind, b"ab", final=False))
+    tracemalloc.start()
+    try:
+        piece = frame(CONTINUATION, b"cd", final=False) * (count // 100)
+        for _ in range(100):
+            codec.receive(piece)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 3 * count
+    codec.receive(frame(CONTINUATION))
+    assert told.all == ["ab" + "cd" * count if kind == TEXT else b"ab" + b"cd" * count]
 
 
 # The end
