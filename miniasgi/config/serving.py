@@ -101,8 +101,8 @@ class ServingOptions:
 
     ws: str = option("auto", choice("auto", "websockets", "none", reference="module:factory", also=WEBSOCKET_NAMES,
         advice=websocket_advice), group="WebSockets",
-        help="What speaks the WebSocket protocol: auto is the package websockets (16.1 or later) where it is installed, "
-             "none takes every request for an ordinary one, module:factory makes a codec of your own.")
+        help="What speaks the WebSocket protocol: auto is the package websockets (16.1 or later) where it is "
+             "installed, none takes every request for an ordinary one, module:factory makes a codec of your own.")
     ws_max_size: int = option(16 * MIB, size(), group="WebSockets",
         help="Octets of a message, after it has been inflated; a client that sends more is closed with 1009.")
     ws_max_queue: int = option(32, whole(1), group="WebSockets",
