@@ -65,7 +65,9 @@ class WebSocketConnection(Flow):
         "read_deadline",
     )
 
-    _codec: Codec  # set by begin()
+    # Set by begin() and the constructor, deleted by connection_lost.
+    _codec: Codec
+    _exchange: WebSocketExchange
 
     def __init__(
         self, service: Service, transport: asyncio.Transport, exchange: WebSocketExchange, origin: Origin
@@ -117,7 +119,7 @@ class WebSocketConnection(Flow):
         service.connections.discard(self)
         service.opened -= 1
         self.read_deadline = inf
-        self._lingers = True
+        self._lingers = self._closing = True
         self._held = b""
         self.resume_writing()
         exchange = self._exchange
@@ -127,6 +129,9 @@ class WebSocketConnection(Flow):
             messages = (("in", exchange.received), ("out", exchange.sent))
             client, name = self._origin.client, exchange.request_id
             service.access.add(client, exchange.head, 101, exchange.octets, seconds, exchange.fields, name, messages)
+        # They hold each other, and much else, which is to go now and not when Python looks for such circles.
+        self._codec.discard()
+        del self._codec, self._exchange
         if service.stopping:
             service.check_quiet()
 

@@ -53,6 +53,9 @@ class Codec(Protocol):
     def close(self, code: int, reason: str, /) -> bytes:
         """The beginning of the closing handshake; empty if it has begun. Raises ValueError: no such code or reason."""
 
+    def discard(self) -> None:
+        """Let go of what is held for a connection that is gone; nothing is called after that."""
+
 
 class Offer(NamedTuple):
     """What a codec is made for.

@@ -263,3 +263,9 @@ class LibraryCodec:
         except ProtocolError as error:
             raise ValueError(str(error)) from None
         return b"".join(protocol.data_to_send())
+
+    def discard(self) -> None:
+        # The protocol, its parser and errors hold each other, and with them what compression needs: 40 KiB that Python
+        # does not count when it decides whether to look for such circles.
+        self._protocol.parser.close()
+        vars(self._protocol).clear()

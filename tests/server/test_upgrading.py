@@ -52,6 +52,9 @@ class Silent:
     def close(self, code: int, reason: str) -> bytes:
         return b"<close>"
 
+    def discard(self) -> None:
+        self.heard += b"<discard>"
+
 
 @pytest.fixture
 def wired(make_wire: MakeWire) -> Any:

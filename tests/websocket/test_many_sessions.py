@@ -11,14 +11,17 @@ from collections import Counter
 import pytest
 
 from miniasgi import Server
+from miniasgi.asgi.websocket import WebSocketExchange
 from miniasgi.errors import ClientDisconnected
 from miniasgi.types import Receive, Scope, Send
 from tests.server.embedded import serving
 from tests.support import descriptors, run_on, until
 from tests.websocket.apps import accept, send_bytes
-from tests.websocket.frames import BINARY, CLOSE, DEFLATE, TEXT, Peer, close, frame, upgrade
+from tests.websocket.frames import BINARY, CLOSE, DEFLATE, TEXT, Peer, close, deflated, frame, upgrade
 
 pytest.importorskip("websockets", reason="the package websockets is not installed")
+
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 
 SESSIONS = 1000
 AT_ONCE = 50
@@ -112,6 +115,35 @@ def left_over() -> Counter[str]:
         if (name.startswith("miniasgi.") and name.endswith(("Codec", "Connection", "Exchange")))
         or name.startswith(("websockets.protocol.", "websockets.extensions.permessage_deflate.PerMessage"))
     )
+
+
+def test_what_a_session_has_held_is_not_left_to_the_search_for_circles(loop_name: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await accept(receive, send)
+        while (await receive())["type"] == "websocket.receive":
+            pass
+
+    def held() -> int:
+        return sum(isinstance(each, (WebSocketExchange, PerMessageDeflate)) for each in gc.get_objects())
+
+    async def main() -> None:
+        async with serving(app) as server:
+            before = held()
+            gc.disable()
+            try:
+                for ending in (close(), frame(TEXT, b"part", final=False), frame(TEXT, b"\xff"), frame(3)):
+                    peer = await Peer.join(server.port, "/", DEFLATE)
+                    peer.send(frame(TEXT, deflated(b"hello"), reserved=4) + ending)
+                    peer.writer.write_eof()
+                    await peer.rest()
+                    peer.close()
+                await until(lambda: not server._service.connections and not server._service.running)
+                await until(lambda: held() == before)
+            finally:
+                gc.enable()
+
+    gc.collect()
+    run_on(loop_name, main())
 
 
 @pytest.mark.slow
