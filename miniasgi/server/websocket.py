@@ -36,6 +36,8 @@ _LINGER_OCTETS = 256 * 1024
 _FAREWELL_SECONDS = 0.25
 # 16 KiB: how much is taken at a time where more has come at once: whether the queue is full is looked at in between.
 _WINDOW = 16 * 1024
+# 5 ms: for what one client has sent, then others have their turn. A window of pings takes 25 (CPython 3.11, 2026-11).
+_TURN_SECONDS = 0.005
 
 
 def codec_factory(name: str) -> CodecFactory | None:
@@ -55,6 +57,7 @@ class WebSocketConnection(Flow):
     __slots__ = (
         "_closing",
         "_codec",
+        "_due",
         "_exchange",
         "_held",
         "_linger_left",
@@ -82,6 +85,8 @@ class WebSocketConnection(Flow):
         # What has come and is not to be taken before the application has taken what came before it.
         self._held = b""
         self._reading_paused = False
+        # Whether the loop is going to call _go_on.
+        self._due = False
         self._pinged = False
         #: When the client is to be pinged, has had its time to answer, or has to be gone; checked by the sweep.
         self.read_deadline = inf
@@ -96,7 +101,7 @@ class WebSocketConnection(Flow):
         self.transport.write(head)
         self._held = held
         # Not now: this is called from within the application's task, which has still to learn of its success.
-        self.loop.call_soon(self._go_on)
+        self._go_on_soon()
         if self.service.stopping:
             self.stop()
 
@@ -107,7 +112,8 @@ class WebSocketConnection(Flow):
             self._drop(len(data))
         elif self._held or len(data) > _WINDOW:
             self._held += data
-            self._go_on()
+            if not self._due:
+                self._go_on()
         else:
             self._take(data)
 
@@ -160,18 +166,30 @@ class WebSocketConnection(Flow):
             self._pause_reading()
 
     def _go_on(self) -> None:
-        """Take what is held, as far as there is room."""
+        """Take what is held, as far as there is room and time."""
+        self._due = False
         held, self._held = self._held, b""
-        at = 0
+        clock = self.service.clock
+        at, end = 0, clock() + _TURN_SECONDS
         while at < len(held) and not self._lingers and not self._is_full():
             self._take(held[at : at + _WINDOW])
             at += _WINDOW
+            if at < len(held) and clock() > end:
+                # Nor may more come meanwhile: uvloop reads on and on while there is something to read.
+                self._pause_reading()
+                self._go_on_soon()
+                break
         if not self._lingers:
             self._held = held[at:]
         if not self._is_full() and self._reading_paused and not self._held and not self.transport.is_closing():
             self._reading_paused = False
             self._expect_life()
             self.transport.resume_reading()
+
+    def _go_on_soon(self) -> None:
+        if not self._due:
+            self._due = True
+            self.loop.call_soon(self._go_on)
 
     def _is_full(self) -> bool:
         if self._closing or self.write_paused:
@@ -223,7 +241,9 @@ class WebSocketConnection(Flow):
         self._go_on()
 
     def want_messages(self) -> None:
-        if self._reading_paused or self._held:
+        if self._held:
+            self._go_on_soon()  # not now, or an application that takes small messages would never let go of the loop
+        elif self._reading_paused:
             self._go_on()
 
     def _write(self, octets: bytes) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import re
+import socket
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -318,6 +321,40 @@ def test_ten_thousand_pings_are_answered_in_their_order(loop_name: str) -> None:
         await peer.leave()
 
     run_served(loop_name, echo, test)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flood", [frame(PING), frame(CONTINUATION, b"ab", final=False), frame(TEXT)], ids=repr)
+def test_a_flood_lets_others_have_their_turn(loop_name: str, flood: bytes) -> None:
+    octets = flood * 20_000
+    arguments = ("tests.websocket.apps:by_path", "--port", "0", "--loop", loop_name)
+    with ServerProcess(*arguments) as server, BlockingPeer(server.port, "/listen") as flooder:
+        flooder.send(frame(TEXT, b"a", final=False) if flood[0] == CONTINUATION else b"")
+        done = threading.Event()
+
+        def send() -> None:
+            with contextlib.suppress(OSError):
+                while not done.is_set():
+                    flooder.send(octets)
+
+        def read() -> None:
+            with contextlib.suppress(OSError):
+                while flooder.socket.recv(1 << 20):
+                    pass
+
+        threads = [threading.Thread(target=send), threading.Thread(target=read)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(5):
+                with BlockingPeer(server.port) as other:  # which waits ten seconds at most
+                    other.send(frame(TEXT, b"and me?"))
+                    assert other.frame() == Frame(TEXT, b"and me?")
+        finally:
+            done.set()
+            flooder.socket.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join()
 
 
 def test_nothing_follows_a_close_frame_however_often_it_comes(loop_name: str) -> None:
