@@ -99,6 +99,7 @@ class UpgradingHalf(EndingHalf):
         self.read_deadline = self.write_deadline = inf
         self.state = UPGRADED
         service.connections.discard(self)
-        connection.write_paused = self.write_paused
         connection.begin(codec, head, held, reading_paused=self._reading_paused)
+        if self.write_paused and not connection.write_paused:
+            connection.pause_writing()  # which the transport has told this one
         return connection

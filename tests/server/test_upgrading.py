@@ -271,6 +271,10 @@ def test_a_transport_that_is_full_is_still_full_in_other_hands(wired: Any) -> No
     wire.turn()
     assert isinstance(wire.protocol, WebSocketConnection)
     assert (wire.protocol.write_paused, wire.connection.write_deadline) == (True, inf)
+    assert not wire.transport.reading
+    # It has as long to take some of it as any other.
+    wire.wait(wire.service.config.timeout_write + 2)
+    assert wire.transport.aborted
 
 
 def test_a_client_that_has_been_lost_cannot_be_accepted(wired: Any) -> None:
