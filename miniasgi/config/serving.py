@@ -108,7 +108,7 @@ class ServingOptions:
     ws_max_queue: int = option(32, whole(1), group="WebSockets",
         help="Messages that may wait for the application before the client is made to wait.")
     ws_ping_interval: float = option(20.0, duration(zero=True), group="WebSockets",
-        help="Silence after which a client is pinged; 0 never pings.")
+        help="How often a client is pinged, whether it talks or not; 0 never pings.")
     ws_ping_timeout: float = option(20.0, duration(zero=True), group="WebSockets",
         help="For a client to give a sign of life after a ping, or it is closed with 1011; 0 waits for ever.")
     ws_per_message_deflate: bool = option(True, SWITCH, group="WebSockets",

@@ -243,6 +243,15 @@ def test_a_silent_client_is_pinged_and_every_octet_is_a_sign_of_life(make_wire: 
         assert (wire.take(), wire.lost) == (b"", False)
 
 
+def test_a_client_that_talks_is_pinged_too_for_those_between_who_look_for_it(make_wire: MakeWire) -> None:
+    wire = join(make_wire, Guided(), ws_ping_interval=20.0, ws_ping_timeout=5.0)
+    for _ in range(4):
+        wire.wait(5)
+        wire.feed(frame(TEXT, b"x"))
+    wire.wait(1)
+    assert wire.take() == PINGED
+
+
 def test_a_client_that_answers_no_ping_is_told_1011_and_left(
     make_wire: MakeWire, caplog: pytest.LogCaptureFixture
 ) -> None:
