@@ -92,7 +92,7 @@ class Exchange(RequestSide):
         except ClientDisconnected:
             pass
         except CancelledError as error:
-            if self._state < COMPLETE and not self.gone:  # else it is the server that ends it
+            if self._is_unfinished() and not self.gone:  # else it is the server that ends it
                 logger.error("%s: the application was cancelled%s", self.label, self._when(), exc_info=error)
             self._fail()
             raise
@@ -112,6 +112,10 @@ class Exchange(RequestSide):
             self.done = True
             if self.task is not None:  # else it has run to its end at once, and nobody has noted it
                 self.source.ended(self)
+
+    def _is_unfinished(self) -> bool:
+        """Whether the client is owed something."""
+        return self._state < COMPLETE
 
     async def send(self, message: Message) -> None:
         """Take a message of the application's response.

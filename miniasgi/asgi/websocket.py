@@ -154,7 +154,7 @@ class WebSocketExchange(Exchange):
                 await super().send({**message, "type": "http.response.start"})
                 self._session = DENIED
                 return
-        elif session == DENIED and kind == "websocket.http.response.body":
+        elif session == DENIED and kind == "websocket.http.response.body" and self._state != COMPLETE:
             await super().send({**message, "type": "http.response.body"})
             return
         self._refuse(kind)
@@ -175,7 +175,9 @@ class WebSocketExchange(Exchange):
             return  # which is what the application wanted
         if ended and kind in ("websocket.send", "websocket.accept"):
             raise ClientDisconnected("the WebSocket has been closed")
-        raise ApplicationError(f"{kind!r} sent, expected {_EXPECTED[self._session]}")
+        answered = self._session == DENIED and self._state == COMPLETE
+        expected = "nothing more: the response is complete" if answered else _EXPECTED[self._session]
+        raise ApplicationError(f"{kind!r} sent, expected {expected}")
 
     # The connection's side
 
@@ -210,11 +212,16 @@ class WebSocketExchange(Exchange):
         else:
             self.close(_FAILED)
 
+    def _is_unfinished(self) -> bool:
+        return self._session == OPEN or super()._is_unfinished()
+
     def _when(self) -> str:
         if self._session > DENIED:
-            return " in an open WebSocket"
+            return " in an open WebSocket" if self._session == OPEN else " after its WebSocket was closed"
         if self._state <= HELD:
             return f" without an answer to the handshake, expected {_EXPECTED[self._session]}"
+        if self._state < COMPLETE:
+            return f" before its response was complete, expected {_EXPECTED[DENIED]}"
         return super()._when()
 
 
@@ -247,7 +254,7 @@ def _close(message: Message) -> tuple[int, str]:
 
 _EXPECTED: dict[int, str] = {
     CONNECTING: "'websocket.accept', 'websocket.close' or 'websocket.http.response.start'",
-    DENIED: "'websocket.http.response.body', or nothing more if the response is complete",
+    DENIED: "'websocket.http.response.body'",
     OPEN: "'websocket.send' or 'websocket.close'",
     CLOSED: "nothing more: the WebSocket has been closed",
 }

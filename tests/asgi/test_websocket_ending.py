@@ -209,6 +209,7 @@ async def finished(app: App) -> tuple[Starter, WebSocketExchange]:
         ((CLOSE,), [("respond", 403, PLAIN, b"Forbidden\n")]),
         ((ACCEPT,), [ACCEPTED, ("close", 1011, "")]),
         ((ACCEPT, TEXT), [ACCEPTED, ("message", "hello"), ("close", 1011, "")]),
+        ((ACCEPT, CLOSE), [ACCEPTED, ("close", 1000, "")]),
     ],
     ids=lambda value: " ".join(str(each.get("type")) for each in value) if isinstance(value, tuple) else "",
 )
@@ -222,7 +223,30 @@ def test_an_application_that_fails_is_logged_once_and_its_client_told(
     run(test())
     (error,) = logged.errors
     assert error.endswith("ValueError('oops')")
-    assert (" in an open WebSocket / " in error) is (ACCEPT in messages)
+    assert (" in an open WebSocket / " in error) is (ACCEPT in messages and CLOSE not in messages)
+    assert (" after its WebSocket was closed / " in error) is (ACCEPT in messages and CLOSE in messages)
+    assert "'http.response.body'" not in error
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_application_that_is_cancelled_by_others_than_the_server_is_logged(logged: Records, gone: bool) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(ACCEPT)
+        await asyncio.get_running_loop().create_future()
+
+    async def test() -> None:
+        starter, exchange = make()
+        running = asyncio.ensure_future(exchange.run(app, {}))
+        await settle()
+        if gone:
+            exchange.hang_up()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert starter.calls == [ACCEPTED] if gone else [ACCEPTED, ("close", 1011, "")]
+
+    run(test())
+    assert [" cancelled in an open WebSocket / " in error for error in logged.errors] == [True] * (not gone)
 
 
 @pytest.mark.parametrize("messages", [(), (START,), (START, MORE)], ids=["nothing", "a start", "half of it"])
