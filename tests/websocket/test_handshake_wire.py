@@ -61,6 +61,7 @@ TAKEN: dict[str, tuple[bytes, dict[str, Any], bytes]] = {
         b"",
     ),
     "among other protocols": (with_field(b"Upgrade: foo/2, websocket", instead_of=b"Upgrade"), {}, b""),
+    "from anywhere": (upgrade("/", b"Origin: https://elsewhere.example"), {}, b""),
     "with a subprotocol": (
         upgrade("/", b"Sec-WebSocket-Protocol: chat, superchat"),
         {"subprotocol": "superchat"},
