@@ -9,12 +9,14 @@ import asyncio
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from .arriving import Arriving
 from .binding import url_of
 
-__all__ = ["Listener", "descriptors_to_spare"]
+__all__ = ["ROOM", "Listener", "Room", "descriptors_to_spare"]
 
 logger = logging.getLogger("miniasgi.server")
 
@@ -23,6 +25,8 @@ logger = logging.getLogger("miniasgi.server")
 _ACCEPTED_AT_ONCE = 32
 # 32: descriptors left for the application's and the server's own files.
 _RESERVE = 32
+# 0.9: of the room for connections has to be free again before more are accepted, so that it is not about each of them.
+_RESUMED_BELOW = 0.9
 
 
 def descriptors_to_spare() -> int:
@@ -37,6 +41,56 @@ def descriptors_to_spare() -> int:
     if limit == resource.RLIM_INFINITY:
         return 1 << 30
     return int(max(limit - used - _RESERVE, 8))
+
+
+class Holder(Protocol):
+    """Who has connections."""
+
+    #: How many are open.
+    opened: int
+
+
+class Room:
+    """How many connections the servers of a process may have open together: worker threads share its descriptors.
+
+    All may be called from the thread of any of them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # Replaced and never changed, so that who counts needs no lock.
+        self._holders: tuple[Holder, ...] = ()
+        self._most = 1 << 30
+
+    @property
+    def taken(self) -> int:
+        """How many are open."""
+        return sum([holder.opened for holder in self._holders])
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more should be accepted."""
+        return self.taken >= self._most
+
+    @property
+    def has_space(self) -> bool:
+        """Whether more may be accepted after it has been full."""
+        return self.taken < self._most * _RESUMED_BELOW
+
+    def enter(self, holder: Holder) -> None:
+        """Count the connections of *holder*, too; what descriptors it has opened for itself is taken into account."""
+        with self._lock:
+            self._holders = (*self._holders, holder)
+            self._most = self.taken + descriptors_to_spare()
+
+    def leave(self, holder: Holder) -> None:
+        """Count them no more, if they were."""
+        with self._lock:
+            self._holders = tuple(each for each in self._holders if each is not holder)
+
+
+#: That of this process.
+ROOM = Room()
 
 
 class Listener:

@@ -24,7 +24,7 @@ from .arriving import Arriving
 from .binding import Bound, bind_all
 from .connection import HttpConnection
 from .draining import drain, hurry
-from .listeners import Listener, descriptors_to_spare
+from .listeners import ROOM, Listener
 from .service import TICK_SECONDS, RunningRequest, Service
 from .tls import Tls
 from .websocket import codec_factory
@@ -85,7 +85,6 @@ class Server:
         self._patient = False
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
-        self._open_limit = 1 << 30
         self._accepting = False
         self._pause_reported = False
         self._ticks = 0
@@ -184,9 +183,9 @@ class Server:
             self._lifespan = Lifespan(self._app, config.lifespan, self._service.draining)
             self._service.state = self._lifespan.state
             await self._lifespan.start_up()
-            self._open_limit = descriptors_to_spare()
             self._accept()
             self._timer = loop.call_later(TICK_SECONDS, self._sweep)
+            ROOM.enter(self._service)
         except BaseException:
             self._close_listeners()
             raise
@@ -201,6 +200,7 @@ class Server:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+            ROOM.leave(self._service)
             self._arriving.abandon()
             self.flush()
 
@@ -255,7 +255,7 @@ class Server:
     def _connect(self) -> HttpConnection:
         service = self._service
         service.opened += 1
-        if service.opened >= self._open_limit and self._accepting:
+        if self._accepting and ROOM.is_full:
             self._accepting = False
             for listener in self._listeners:
                 listener.pause()
@@ -264,7 +264,7 @@ class Server:
                 logger.warning(
                     "%d connections are open, as many as the limit of descriptors allows: no more are accepted until "
                     "some end (ulimit -n raises it)",
-                    service.opened,
+                    ROOM.taken,
                 )
         return HttpConnection(service)
 
@@ -292,7 +292,7 @@ class Server:
                 connection.rest()
         # Counted anew: a connection that failed between accept() and connection_made is never lost.
         service.opened = len(service.connections) + self._arriving.count
-        if not self._accepting and not service.stopping and service.opened < self._open_limit * 0.9:
+        if not self._accepting and not service.stopping and ROOM.has_space:
             self._accept()
 
     # Stopping

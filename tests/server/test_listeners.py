@@ -11,8 +11,15 @@ import socket
 import pytest
 
 from miniasgi.server.binding import bind
-from miniasgi.server.listeners import Listener, descriptors_to_spare
+from miniasgi.server.listeners import Listener, Room, descriptors_to_spare
 from tests.support import run_on, until
+
+
+class Connections:
+    """Somebody who has some."""
+
+    def __init__(self, opened: int = 0) -> None:
+        self.opened = opened
 
 
 class Greeting(asyncio.Protocol):
@@ -139,3 +146,40 @@ def test_where_descriptors_cannot_be_counted_there_is_no_limit(monkeypatch: pyte
 
     monkeypatch.setattr(os, "listdir", unreadable)
     assert descriptors_to_spare() == 1 << 30
+
+
+def test_those_who_share_a_room_fill_it_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 100)
+    room, one, other = Room(), Connections(), Connections()
+    assert not room.is_full
+    room.enter(one)
+    room.enter(other)
+    one.opened, other.opened = 60, 39
+    assert room.taken == 99
+    assert not room.is_full
+    other.opened = 40
+    assert room.is_full
+    assert not room.has_space
+    one.opened = 50
+    assert not room.is_full
+    assert not room.has_space  # a tenth has to be free
+    one.opened = 49
+    assert room.has_space
+    one.opened = 60
+    room.leave(other)
+    assert room.taken == 60
+    assert room.has_space
+    room.leave(other)  # twice is once
+
+
+def test_who_enters_a_room_later_does_not_count_what_is_open_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    room, one, other = Room(), Connections(), Connections()
+    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 100)
+    room.enter(one)
+    one.opened = 70
+    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 27)  # three are its own
+    room.enter(other)
+    other.opened = 26
+    assert not room.is_full
+    other.opened = 27
+    assert room.is_full

@@ -129,7 +129,7 @@ def test_a_server_that_stops_takes_no_more_sockets(loop_name: str) -> None:
 def test_sockets_that_come_while_nothing_is_accepted_wait_as_well(
     loop_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("miniasgi.server.server.descriptors_to_spare", lambda: 1)
+    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 1)
     monkeypatch.setattr("miniasgi.server.server.TICK_SECONDS", 0.05)
 
     async def main() -> None:
@@ -145,5 +145,28 @@ def test_sockets_that_come_while_nothing_is_accepted_wait_as_well(
             first.close()
             await until(lambda: one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
             assert (await fetch(port)).endswith(b"hello")
+
+    run_on(loop_name, main())
+
+
+def test_servers_of_one_process_share_its_descriptors(loop_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 2)
+    monkeypatch.setattr("miniasgi.server.server.TICK_SECONDS", 0.05)
+
+    async def main() -> None:
+        async with given(bound()) as one, given(bound()) as other:
+            clients = [await Client.open(one.port), await Client.open(other.port)]
+            for client in clients:
+                client.send(GET)
+                assert (await client.response())[1] == b"hello"
+            late = await Client.open(other.port)  # waits in the kernel: of the two places, the first server has one
+            late.send(GET)
+            answer = asyncio.ensure_future(late.response())
+            await until(lambda: other._ticks > 2)
+            assert not answer.done()
+            clients[0].close()
+            assert (await answer)[1] == b"hello"
+            for client in (clients[1], late):
+                client.close()
 
     run_on(loop_name, main())
