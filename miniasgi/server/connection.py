@@ -91,6 +91,9 @@ class HttpConnection(StartingHalf):
             exchange.hang_up()
             return False
         exchange.disconnect()
+        if self.service.gate is not None:
+            # Most who end their side while they wait have given up, and under load there is no time for them.
+            self.service.gate.step_back(self)
         return sends_on
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -62,6 +62,7 @@ class EndingHalf(WritingHalf):
     """The states of a connection and the ways out of them; HttpConnection is the rest of it."""
 
     __slots__ = (
+        "_ended_by_client",
         "_exchange",
         "_fresh",
         "_has_asked",
@@ -94,6 +95,8 @@ class EndingHalf(WritingHalf):
         self._reading_paused = False
         # Whether a request of it has been answered.
         self._has_asked = False
+        # Whether the client has closed its side; it may still be reading.
+        self._ended_by_client = False
         # Octets of TLS in the kernel when the write deadline was set. Set by expect_reading and check_write_progress.
         self._kernel_mark = 0
 
@@ -181,7 +184,7 @@ class EndingHalf(WritingHalf):
         if self.state >= CLOSING:
             return
         self.flush()
-        linger = linger or bool(self._held) or self._unread != 0
+        linger = (linger or bool(self._held) or self._unread != 0) and not self._ended_by_client
         self.state = CLOSING
         self._held = b""
         transport = self.transport

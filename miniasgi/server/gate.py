@@ -20,8 +20,8 @@ class Waiting(Protocol):
     def let_in(self) -> None:
         """Start what waits; Gate.enter() or Gate.leave() says how it goes on."""
 
-    def turn_away(self) -> None:
-        """Learn that the wait has been too long."""
+    def turn_away(self, reason: str) -> None:
+        """Learn that the wait has been in vain, and why."""
 
 
 class Gate:
@@ -40,12 +40,14 @@ class Gate:
         self._seconds = seconds
         # Who waits, the first first, and until when.
         self._waiting: dict[Waiting, float] = {}
+        # The same for those whose turn comes only when nobody else waits.
+        self._behind: dict[Waiting, float] = {}
         self._letting_in = False
 
     @property
     def waiting(self) -> int:
         """How many wait."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._behind)
 
     @property
     def is_open(self) -> bool:
@@ -63,14 +65,22 @@ class Gate:
 
     def wait(self, who: Waiting, now: float) -> bool:
         """Queue up; False if too many do."""
-        if len(self._waiting) >= self._queue:
-            return False
+        if self.waiting >= self._queue:
+            if not self._behind:
+                return False
+            self._turn_away(next(iter(self._behind)), "has ended its side, and others wait who have not")
         self._waiting[who] = now + self._seconds
         return True
 
+    def step_back(self, who: Waiting) -> None:
+        """Let all others pass who wait, and give the place in the queue up when it is full."""
+        deadline = self._waiting.pop(who, None)
+        if deadline is not None:
+            self._behind[who] = deadline
+
     def give_up(self, who: Waiting) -> bool:
         """Wait no longer; whether it did."""
-        return self._waiting.pop(who, None) is not None
+        return self._waiting.pop(who, None) is not None or self._behind.pop(who, None) is not None
 
     def check_deadlines(self, now: float) -> None:
         """Turn away who has waited too long; called about once a second."""
@@ -79,22 +89,26 @@ class Gate:
             if now < deadline:
                 break
             late.append(who)
+        late += [who for who, deadline in self._behind.items() if now >= deadline]
         for who in late:
-            self.give_up(who)
-            who.turn_away()
+            self._turn_away(who, f"waited for {self._seconds:g} s")
+
+    def _turn_away(self, who: Waiting, reason: str) -> None:
+        self.give_up(who)
+        who.turn_away(reason)
 
     def _let_in_soon(self) -> None:
         # Not at once: this is called from within the task of the application that has just ended.
-        if self._waiting and not self._letting_in:
+        if self.waiting and not self._letting_in:
             self._letting_in = True
             self._loop.call_soon(self._let_in)
 
     def _let_in(self) -> None:
         self._letting_in = False
         for _ in range(_TURN):
-            if not self._waiting or self.running >= self.most:
+            if not self.waiting or self.running >= self.most:
                 return
-            who = next(iter(self._waiting))
+            who = next(iter(self._waiting or self._behind))
             self.give_up(who)
             who.let_in()
         if self.running < self.most:

@@ -49,9 +49,9 @@ class StartingHalf(UpgradingHalf):
         if exchange is not None:
             self._run(exchange)
 
-    def turn_away(self) -> None:
-        """The request has waited too long."""
-        self.refuse(Overloaded(f"waited for {self.service.config.timeout_queue:g} s"))
+    def turn_away(self, reason: str) -> None:
+        """The request has waited in vain."""
+        self.refuse(Overloaded(reason))
 
     def connection_lost(self, error: Exception | None) -> None:
         self._give_up_waiting()

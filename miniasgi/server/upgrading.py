@@ -37,12 +37,10 @@ class _Upgrade(NamedTuple):
 class UpgradingHalf(EndingHalf):
     """The way from a request to a WebSocket; HttpConnection is the rest of it."""
 
-    __slots__ = ("_ended_by_client", "_upgrade")
+    __slots__ = ("_upgrade",)
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
-        # Whether the client has closed its side; it may still be reading.
-        self._ended_by_client = False
         # What the running request becomes if the application accepts it.
         self._upgrade: _Upgrade | None = None
 

@@ -21,8 +21,8 @@ class Visitor:
         if self.stays:
             self.gate.enter()
 
-    def turn_away(self) -> None:
-        self.log.append(f"{self.name} away")
+    def turn_away(self, reason: str) -> None:
+        self.log.append(f"{self.name} away: {reason}")
 
 
 @pytest.fixture
@@ -117,7 +117,42 @@ def test_who_has_waited_too_long_is_turned_away(loop: asyncio.AbstractEventLoop)
     gate.check_deadlines(104.9)
     assert log == []
     gate.check_deadlines(105.0)
-    assert (log, gate.waiting) == (["a away"], 1)
+    assert (log, gate.waiting) == (["a away: waited for 5 s"], 1)
     gate.leave()
     turn(loop)
-    assert log == ["a away", "b in"]
+    assert log == ["a away: waited for 5 s", "b in"]
+
+
+def test_who_steps_back_lets_all_others_pass(loop: asyncio.AbstractEventLoop) -> None:
+    gate, log = Gate(loop, 1, 10, 5.0), list[str]()
+    gate.enter()
+    first, second, third = (Visitor(gate, name, log) for name in "abc")
+    for visitor in (first, second, third):
+        gate.wait(visitor, 0.0)
+    gate.step_back(first)
+    gate.step_back(first)  # twice is once
+    assert gate.waiting == 3
+    for _ in range(3):
+        gate.leave()
+        turn(loop)
+    assert log == ["b in", "c in", "a in"]
+    gate.leave()
+    gate.step_back(first)  # it waits no more
+    assert (gate.waiting, gate.is_open) == (0, True)
+
+
+def test_a_full_queue_is_held_by_nobody_who_has_stepped_back(loop: asyncio.AbstractEventLoop) -> None:
+    gate, log = Gate(loop, 1, 2, 5.0), list[str]()
+    gate.enter()
+    visitors = [Visitor(gate, name, log) for name in "abcd"]
+    for visitor in visitors[:2]:
+        assert gate.wait(visitor, 0.0)
+        gate.step_back(visitor)
+    assert gate.wait(visitors[2], 1.0)
+    assert log == ["a away: has ended its side, and others wait who have not"]
+    gate.check_deadlines(5.0)
+    assert log[1:] == ["b away: waited for 5 s"]
+    gate.step_back(visitors[2])
+    assert gate.give_up(visitors[2])
+    assert not gate.give_up(visitors[2])
+    assert gate.waiting == 0

@@ -192,6 +192,34 @@ def test_a_client_that_has_said_all_is_answered_when_its_turn_comes(make_wire: M
     assert second.take() == ok(b"/b", b"connection: close\r\n")
 
 
+def test_a_client_that_has_ended_its_side_keeps_nobody_waiting(
+    make_wire: MakeWire, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    gate = Gate()
+    first = make_wire(gate, limit_concurrency=1, limit_queue=2)
+    second, third, fourth, fifth = (make_wire(gate, service=first.service) for _ in range(4))
+    first.feed(get("/a"))
+    second.feed(get("/b"))
+    second.half_close()
+    third.feed(get("/c"))
+    gate.open("/a")
+    first.turn()
+    assert gate.events[-1] == "begin /c"  # the second may have gone
+    fourth.feed(get("/d"))
+    fifth.feed(get("/e"))  # the queue is full
+    second.turn()
+    assert second.take() == BUSY
+    assert second.transport.is_closing()  # nothing more can come that would be read
+    assert [record.getMessage() for record in caplog.records] == [
+        "192.0.2.1:50000: refused with 503: has ended its side, and others wait who have not"
+    ]
+    for wire, path in ((third, "/c"), (fourth, "/d"), (fifth, "/e")):
+        gate.open(path)
+        wire.turn()
+        assert wire.take() == ok(path.encode())
+
+
 def test_a_request_that_waits_is_not_asked_for_its_content(make_wire: MakeWire) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/a":
@@ -262,7 +290,7 @@ def test_an_access_line_counts_the_wait(make_wire: MakeWire) -> None:
     gate.open("/b")
     second.turn()
     first.clock.seconds += 5
-    first.loop.call_soon(third.connection.turn_away)
+    first.loop.call_soon(third.connection.turn_away, "waited for 5 s")
     third.turn()
     assert lines.found == [(200, 20.0), (200, 20.0), (503, 5.0)]
 
