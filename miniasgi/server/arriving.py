@@ -18,10 +18,11 @@ from ..asgi.trusted import TrustedPeers
 from ..config import Config
 from ..errors import BadRequest
 from ..http1.response import encode_error
-from .proxy_protocol import MOST_OCTETS, Arrival, read_proxy_header
-from .tls import PLAIN_HTTP_ANSWER, Tls, looks_like_http
+from .proxy_protocol import MOST_OCTETS, Arrival, looks_like_proxy_header, read_proxy_header
+from .tls import PLAIN_HTTP_ANSWER, Tls, looks_like_http, looks_like_tls
+from .tls_context import SHAKING, Context
 
-__all__ = ["Arriving", "ArrivingProtocol"]
+__all__ = ["Arriving", "ArrivingProtocol", "misplaced"]
 
 logger = logging.getLogger("miniasgi.server")
 
@@ -30,6 +31,8 @@ logger = logging.getLogger("miniasgi.server")
 _SHUTDOWN_SECONDS = 24 * 3600.0
 # 1 s and 64 KiB: for one who has been refused to see why before the connection is closed.
 _LINGER_SECONDS = 1.0
+# 0.001 s: loops take no deadline that is over.
+_LEAST_SECONDS = 0.001
 _LINGER_OCTETS = 64 * 1024
 
 
@@ -118,6 +121,8 @@ class Arriving:
         except TimeoutError:
             logger.info("%s: closed: too slow to begin", shown)
             client.close()
+        except _NothingCame:
+            client.close()
         except OSError as error:  # the client has gone already, or does not speak TLS as it is spoken here
             if self._tls is not None:
                 logger.info("%s: no TLS: %s", shown, _reason(error))
@@ -128,9 +133,13 @@ class Arriving:
 
     async def _readable(self, loop: AbstractEventLoop, client: socket.socket) -> None:
         """Wait until something can be read."""
-        with suppress(BlockingIOError):
+        try:
             client.recv(1, socket.MSG_PEEK)
             return
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            return  # nothing will come, which is to be read as well
         waiter = asyncio.Event()
         task = asyncio.current_task()
         assert task is not None
@@ -148,9 +157,7 @@ class Arriving:
         async with asyncio.timeout(self._header_seconds):
             while True:
                 await self._readable(loop, client)
-                data = client.recv(MOST_OCTETS - len(head), socket.MSG_PEEK)
-                if not data:
-                    raise ConnectionResetError("the client has gone")
+                data = _peek(client, MOST_OCTETS - len(head))
                 found = read_proxy_header(head + data)
                 if found is not None:
                     arrival, length = found
@@ -160,18 +167,21 @@ class Arriving:
                 head += client.recv(len(data))
 
     async def _shake_hands(self, loop: AbstractEventLoop, client: socket.socket, protocol: Any, tls: Tls) -> None:
+        began = loop.time()
         async with asyncio.timeout(self._handshake_seconds):
             await self._readable(loop, client)
-        first = client.recv(8, socket.MSG_PEEK)
+        first = _peek(client, 8)
         if looks_like_http(first):
             logger.info("%s: plain HTTP where HTTPS is spoken", _shown(client))
             await self._refuse(loop, client, PLAIN_HTTP_ANSWER)
             return
+        if isinstance(tls.context, Context):
+            SHAKING.set([client])
         await loop.connect_accepted_socket(
             lambda: protocol,
             client,
             ssl=tls.context,
-            ssl_handshake_timeout=self._handshake_seconds,
+            ssl_handshake_timeout=max(began + self._handshake_seconds - loop.time(), _LEAST_SECONDS),
             ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
         )
 
@@ -180,6 +190,32 @@ class Arriving:
         assert task is not None
         self._refusing.add(task)
         await _refuse(loop, client, answer)
+
+
+class _NothingCame(ConnectionError):
+    """The client has gone before it has said what it came for.
+
+    Nothing is logged of it, as where HTTP comes first: balancers look in this way, and often, whether somebody listens.
+    """
+
+
+def _peek(client: socket.socket, octets: int) -> bytes:
+    """What has come, and stays to be read. Raises _NothingCame."""
+    data = b""
+    with suppress(ConnectionError):
+        data = client.recv(octets, socket.MSG_PEEK)
+    if not data:
+        raise _NothingCame
+    return data
+
+
+def misplaced(first: bytes) -> str:
+    """What the *first* octets of HTTP are, if they are what can only come before it; else empty."""
+    if looks_like_tls(first):
+        return "looks like TLS, where HTTP without it is expected; --ssl-certfile has the server speak it"
+    if looks_like_proxy_header(first):
+        return "looks like the PROXY protocol, which only trusted peers may speak, and that with --proxy-protocol"
+    return ""
 
 
 def _nothing() -> None:
@@ -219,5 +255,7 @@ def _shown(client: socket.socket) -> str:
 
 def _reason(error: OSError) -> str:
     """What OpenSSL or the system says, without the place in its source."""
+    if isinstance(error, ConnectionAbortedError):
+        return "the handshake takes too long"  # where loops tell how much of the time was left for them
     # asyncio's word for a client that goes in the middle of it is an error without any.
     return getattr(error, "reason", None) or error.strerror or str(error) or "the client has gone"

@@ -12,8 +12,9 @@ from math import inf
 from ..asgi.body import HIGH_WATER
 from ..asgi.exchange import Exchange
 from ..asgi.websocket import WebSocketExchange
-from ..errors import ContentTooLarge, RequestError
+from ..errors import BadRequest, ContentTooLarge, RequestError
 from ..http1.head import CHUNKED, RequestHead
+from .arriving import misplaced
 from .ending import BUSY, CLOSED, CLOSING, DRAINING, HEAD, IDLE
 from .proxy_protocol import Arrival
 from .service import Service
@@ -123,7 +124,8 @@ class HttpConnection(StartingHalf):
             try:
                 rest = self._parser.feed(data)
             except RequestError as error:
-                self._fault = self._fault or error
+                hint = "" if self._has_asked or self.state > HEAD else misplaced(data)
+                self._fault = self._fault or (BadRequest(f"{error}: {hint}") if hint else error)
                 rest = b""
             if self._fault is not None:
                 self.refuse(self._fault)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ..asgi.trusted import unmapped
 from ..errors import BadRequest
 
-__all__ = ["MOST_OCTETS", "Arrival", "read_proxy_header"]
+__all__ = ["MOST_OCTETS", "Arrival", "looks_like_proxy_header", "read_proxy_header"]
 
 # §2.1: the longest line that version 1 can need.
 _MOST_LINE_OCTETS = 107
@@ -62,6 +62,11 @@ def read_proxy_header(data: bytes) -> tuple[Arrival | None, int] | None:
     if not _SIGNATURE.startswith(signature):
         raise BadRequest(f"the connection begins with {signature!r}, expected a header of the PROXY protocol")
     return _read_block(data)
+
+
+def looks_like_proxy_header(first: bytes) -> bool:
+    """Whether the *first* octets of a connection can be nothing but those of a header, whatever it says."""
+    return first.startswith((b"PROXY TCP", b"PROXY UNKNOWN", _SIGNATURE))
 
 
 # Version 1

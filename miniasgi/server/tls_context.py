@@ -6,8 +6,11 @@ Knows ssl, files and what stands in certificates. Does not know connections, nor
 from __future__ import annotations
 
 import inspect
+import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from ..config import OPTIONS, Config
@@ -16,13 +19,43 @@ from ..importer import brief, load, takes, user_traceback
 from .certificate_files import Chain, Stamp, check_key, read_chain, stamp_of
 from .certificates import pem
 
-__all__ = ["Context", "ContextMaker", "Made", "check_options"]
+__all__ = ["SHAKING", "Context", "ContextMaker", "Made", "check_options"]
 
 # 1024: PEM_BUFSIZE, more than which OpenSSL does not take.
 MOST_PASSWORD_OCTETS = 1024
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 VERIFY_MODES = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+
+
+#: The socket of the client for whom a loop is about to ask a Context for the state of a connection; in a list, from
+#: which it is taken then, because the loop's context, and so this, is inherited by what applications start.
+SHAKING: ContextVar[list[socket.socket]] = ContextVar("miniasgi.shaking")
+
+
+class _Handshake(ssl.SSLObject):
+    """The state of a connection that tells its client why there will be none (RFC 8446 §6.2).
+
+    OpenSSL writes an alert; but both loops throw away what is left to be sent when a handshake fails, so that all that
+    clients could say is that the connection has ended.
+    """
+
+    # Set by Context.wrap_bio(), until the handshake is over.
+    client: socket.socket | None = None
+    outgoing: ssl.MemoryBIO | None = None
+
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError:
+            if self.client is not None and self.outgoing is not None:
+                with suppress(OSError):
+                    self.client.send(self.outgoing.read())
+            self.client = self.outgoing = None
+            raise
+        self.client = self.outgoing = None
 
 
 class Context(ssl.SSLContext):
@@ -33,9 +66,18 @@ class Context(ssl.SSLContext):
         by_name: the contexts that take its place for clients which ask for one of these names.
     """
 
+    sslobject_class = _Handshake
+
     def __init__(self, protocol: int) -> None:
         self.server_cert: str | None = None
         self.by_name: dict[str, Context] = {}
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+        made = super().wrap_bio(incoming, outgoing, *args, **kwargs)
+        waiting = SHAKING.get(None)
+        if waiting and isinstance(made, _Handshake):
+            made.client, made.outgoing = waiting.pop(), outgoing
+        return made
 
     def load_cert_chain(self, *args: Any, **kwargs: Any) -> None:
         super().load_cert_chain(*args, **kwargs)

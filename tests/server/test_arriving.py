@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import struct
 import threading
 from math import inf
 from pathlib import Path
@@ -18,6 +19,7 @@ from miniasgi.server import arriving
 from miniasgi.server.connection import HttpConnection
 from miniasgi.server.ending import State
 from miniasgi.server.proxy_protocol import read_proxy_header
+from miniasgi.server.tls_context import SHAKING
 from miniasgi.types import App, Receive, Scope, Send
 from tests.server.apps import body, hello, start
 from tests.server.embedded import GET, serving
@@ -174,6 +176,44 @@ def test_a_proxy_that_says_nothing_is_closed_in_time(loop_name: str, caplog: pyt
     assert [message.partition(": ")[2] for message in caplog.messages if "too slow" in message] == [
         "closed: too slow to begin"
     ] * 2
+
+
+# Where HTTP is expected
+
+
+@pytest.mark.parametrize("parser", ["handwritten", "httptools", "h11"])
+@pytest.mark.parametrize(
+    ("first", "hint"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "looks like TLS"),
+        (V1 + GET, "looks like the PROXY protocol"),
+        (V2 + GET, "looks like the PROXY protocol"),
+        (b"PROXY / HTTP/1.1\r\n\r\n", ""),
+        (b"\x17\x03\x01", ""),
+    ],
+)
+def test_what_can_only_come_before_http_is_named_in_the_log(
+    parser: str, first: bytes, hint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def main() -> None:
+        async with serving(hello, http=parser) as server:
+            for before in (b"", GET):  # behind a request it is no more than malformed
+                client = await Client.open(server.port)
+                client.send(before)
+                if before:
+                    await client.response()
+                client.send(first)
+                assert (await client.rest()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+                client.close()
+
+    run_on("asyncio", main())
+    told, later = caplog.messages
+    assert ": refused with 400: " in told
+    assert ("looks like" in told) is bool(hint)
+    assert hint in told
+    assert "looks like" not in later
 
 
 # TLS
@@ -441,3 +481,136 @@ def test_who_goes_in_the_middle_of_a_handshake_is_named(
             assert said == [f"{host}:{port}: no TLS: the client has gone"]
 
     run_on(loop_name, main())
+
+
+def test_who_is_refused_in_a_handshake_is_told_why(loop_name: str, certificate: str, trusting: ssl.SSLContext) -> None:
+    trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    async def main() -> None:
+        async with serving(hello, ssl_certfile=certificate, ssl_min_version="1.3") as server:
+            client = await Client.open(server.port)
+            with pytest.raises(ssl.SSLError) as raised:
+                await secure(client, trusting)
+            assert raised.value.reason == "TLSV1_ALERT_PROTOCOL_VERSION"
+            await until(lambda: not server._arriving.count)
+
+    run_on(loop_name, main())
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [
+        (ssl.TLSVersion.TLSv1_2, "SSLV3_ALERT_HANDSHAKE_FAILURE"),
+        (ssl.TLSVersion.TLSv1_3, "TLSV13_ALERT_CERTIFICATE_REQUIRED"),
+    ],
+)
+def test_a_client_without_a_certificate_is_told_that_it_needs_one(
+    loop_name: str,
+    authority: Any,
+    certificate: str,
+    trusting: ssl.SSLContext,
+    tmp_path: Path,
+    version: ssl.TLSVersion,
+    reason: str,
+) -> None:
+    authorities = tmp_path / "authorities.pem"
+    authority.cert_pem.write_to_path(str(authorities))
+    trusting.minimum_version = trusting.maximum_version = version
+
+    async def main() -> None:
+        options = {"ssl_certfile": certificate, "ssl_ca_certs": str(authorities), "ssl_cert_reqs": "required"}
+        async with serving(hello, **options) as server:
+            client = await Client.open(server.port)
+            with pytest.raises(ssl.SSLError) as raised:
+                await secure(client, trusting)
+                await client.reader.read()  # with TLS 1.3, a client thinks that all is well until it reads
+            assert raised.value.reason == reason
+            await until(lambda: not server._arriving.count)
+
+    run_on(loop_name, main())
+
+
+def test_what_an_application_starts_does_not_inherit_the_socket(
+    loop_name: str, certificate: str, trusting: ssl.SSLContext
+) -> None:
+    inherited: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        inherited.append(SHAKING.get([]))
+        await hello(scope, receive, send)
+
+    async def main() -> None:
+        async with serving(app, ssl_certfile=certificate) as server:
+            client = await secure(await Client.open(server.port), trusting)
+            client.send(GET)
+            assert (await client.response())[1] == b"hello"
+            client.close()
+
+    run_on(loop_name, main())
+    assert inherited == [[]]
+
+
+@pytest.mark.parametrize("how", ["end", "reset"])
+@pytest.mark.parametrize("proxied", [False, True])
+def test_of_a_client_that_goes_without_a_word_nothing_is_said(
+    loop_name: str, certificate: str, how: str, proxied: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def main() -> None:
+        async with serving(hello, ssl_certfile=certificate, proxy_protocol=proxied) as server:
+            client = await Client.open(server.port)
+            await until(lambda: server._arriving._silent)
+            client.reset() if how == "reset" else client.close()
+            await until(lambda: not server._arriving.count)
+
+    run_on(loop_name, main())
+    assert caplog.messages == []
+
+
+def test_a_client_that_goes_before_it_is_looked_at_is_no_other(
+    loop_name: str, certificate: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def main() -> None:
+        async with serving(hello, ssl_certfile=certificate) as server:
+            with socket.create_connection(("127.0.0.1", server.port)) as client:  # gone before the loop turns
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            other = await Client.open(server.port)
+            other.send(GET)
+            assert (await other.rest()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+            other.close()
+            await until(lambda: not server._arriving.count)
+
+    run_on(loop_name, main())
+    assert [message.partition(": ")[2] for message in caplog.messages] == ["plain HTTP where HTTPS is spoken"]
+
+
+def test_the_time_for_a_handshake_begins_with_the_connection(
+    certificate: str, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        time, connect_accepted = loop.time, loop.connect_accepted_socket
+
+        async def wait_for_the_first_octet(self: arriving.Arriving, *arguments: Any) -> None:
+            await readable(self, *arguments)
+            monkeypatch.setattr(loop, "time", lambda: time() + 6.0)
+
+        async def connect(*arguments: Any, **named: Any) -> Any:
+            given.append(named["ssl_handshake_timeout"])
+            return await connect_accepted(*arguments, **named)
+
+        readable = arriving.Arriving._readable
+        monkeypatch.setattr(arriving.Arriving, "_readable", wait_for_the_first_octet)
+        monkeypatch.setattr(loop, "connect_accepted_socket", connect)
+        async with serving(hello, ssl_certfile=certificate, timeout_ssl_handshake=10) as server:
+            client = await secure(await Client.open(server.port), trusting)
+            client.close()
+
+    run_on("asyncio", main())
+    assert len(given) == 1
+    assert 0 < given[0] <= 4.0
