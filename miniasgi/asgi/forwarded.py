@@ -43,6 +43,8 @@ _MOST_REMEMBERED = 256
 
 _SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
 _PORT_NUMBER = re.compile(rb"[1-9][0-9]{0,4}")
+# What nginx writes of a client, or of another proxy, that has connected to a Unix domain socket of it.
+_UNIX = b"unix:"
 # RFC 7239 §6: "unknown" and obfuscated identifiers, with a port or without.
 _NOBODY = re.compile(rb"(?:(?i:unknown)|_[0-9A-Za-z._\-]+)(?::(?:[0-9]{1,5}|_[0-9A-Za-z._\-]+))?")
 # RFC 3986 §3.3, but no empty, "." or ".." segment, and neither percent-encoding nor a quote or a comma: what is
@@ -141,7 +143,7 @@ class ProxyFields:
                 last[name] = member
         proto, host, port = last.get(_PROTO), last.get(_HOST), last.get(_PORT)
         names_client, client = False, None
-        if len(chain) == 1 and chain[0] and b"," not in chain[0]:
+        if len(chain) == 1 and chain[0] and chain[0] != _UNIX and b"," not in chain[0]:
             # One proxy, which names its client: the usual case, and no list.
             names_client, client = True, _read_node(chain[0], "X-Forwarded-For")
         elif chain:
@@ -181,10 +183,15 @@ class ProxyFields:
 
         It is the first that is no trusted proxy, else the last; those behind it are not looked at.
         """
-        chosen = None
+        chosen: tuple[int, tuple[str, int] | None] | None = None
         for place, node in enumerate(nodes):
             if place == MOST_ENTRIES:
                 raise BadRequest(f"{field} with more than {MOST_ENTRIES} proxies")
+            if node == _UNIX and field == "X-Forwarded-For":
+                chosen = place, None
+                if self._trusted.trusts(None):
+                    continue
+                break
             client = _read_node(node, field)
             chosen = place, client
             if client is None or not self._trusted.trusts_host(client[0]):

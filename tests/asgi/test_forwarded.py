@@ -167,6 +167,8 @@ GARBAGE = [
     b"%31.2.3.4",
     b"-",
     b"null",
+    b"unix:/run/nginx.sock",
+    b"UNIX:",
 ]
 
 
@@ -210,6 +212,25 @@ def test_who_trusts_everybody_believes_the_first_entry() -> None:
 
 def test_a_proxy_behind_a_unix_socket_names_the_client() -> None:
     assert read((b"x-forwarded-for", b"192.0.2.7"), client=None).origin.client == ("192.0.2.7", 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "trusted", "expected"),
+    [
+        (b"192.0.2.7, unix:", ("unix:",), ("192.0.2.7", 0)),
+        (b"192.0.2.7, 10.0.0.1, unix:, 10.0.0.1", ("unix:", "10.0.0.1"), ("192.0.2.7", 0)),
+        (b"192.0.2.7, unix:", ("*",), ("192.0.2.7", 0)),
+        (b"unix:, 192.0.2.7", ("unix:",), ("192.0.2.7", 0)),
+        (b"unix:", ("unix:",), None),
+        (b"192.0.2.7, unix:", ("10.0.0.1",), None),
+        (b"unix:", ("10.0.0.1",), None),
+    ],
+)
+def test_an_entry_for_a_unix_socket_is_a_proxy_if_those_are_trusted(
+    value: bytes, trusted: tuple[str, ...], expected: tuple[str, int] | None
+) -> None:
+    found = fields_reader("for", trusted=trusted).read([(b"x-forwarded-for", value)], origin())
+    assert found.origin.client == expected
 
 
 # X-Forwarded-Proto
