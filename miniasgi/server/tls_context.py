@@ -128,15 +128,15 @@ class ContextMaker:
         except StartupError:
             raise
         except (Exception, SystemExit) as error:
-            raise StartupError(f"ssl_context_factory failed: {brief(error)}", user_traceback(error)) from error
+            raise StartupError(f"--ssl-context-factory failed: {brief(error)}", user_traceback(error)) from error
         if inspect.iscoroutine(made):
             made.close()  # else Python warns that it was never awaited
         if not isinstance(made, ssl.SSLContext):
             raise StartupError(
-                f"ssl_context_factory returned an object of type {type(made).__name__}, expected an ssl.SSLContext"
+                f"--ssl-context-factory returned an object of type {type(made).__name__}, expected an ssl.SSLContext"
             )
         if made.protocol is ssl.PROTOCOL_TLS_CLIENT:
-            raise StartupError("ssl_context_factory returned a context for clients, expected ssl.PROTOCOL_TLS_SERVER")
+            raise StartupError("--ssl-context-factory returned a context for clients, expected ssl.PROTOCOL_TLS_SERVER")
         return Made(made, chains)
 
     def _of_options(self) -> Made:
@@ -172,7 +172,7 @@ class ContextMaker:
                 context.set_ciphers(config.ssl_ciphers)
             except ssl.SSLError:
                 raise UsageError(
-                    f"ssl_ciphers: found {config.ssl_ciphers!r}, in which OpenSSL knows no cipher of TLS 1.2; "
+                    f"--ssl-ciphers: found {config.ssl_ciphers!r}, in which OpenSSL knows no cipher of TLS 1.2; "
                     "expected names that 'openssl ciphers -v' lists, with colons between them"
                 ) from None
         context.verify_mode = VERIFY_MODES[config.ssl_cert_reqs]
@@ -239,7 +239,7 @@ def _factory(config: Config) -> Callable[..., Any] | None:
     if isinstance(factory, str):
         factory = load(factory, what="TLS context factory", app_dir=config.app_dir)
     if takes(factory, 2) is False:
-        raise StartupError("ssl_context_factory: expected a callable that takes the Config and a callable")
+        raise StartupError("--ssl-context-factory: expected a callable that takes the Config and a callable")
     return factory  # type: ignore[no-any-return]  # the option's kind takes nothing else
 
 
@@ -250,18 +250,19 @@ def check_options(config: Config) -> None:
         alone = config.ssl_context_factory and option.name not in ("ssl_keyfile", "ssl_sni")
         if option.needs == "ssl_certfile" and not config.ssl_certfile and not alone:
             if getattr(config, option.name) != option.default:
-                raise UsageError(f"{option.name}: needs ssl_certfile")
+                raise UsageError(f"{option.flag}: needs --ssl-certfile")
     if config.ssl_cert_reqs != "none" and not config.ssl_ca_certs and not config.ssl_context_factory:
         raise UsageError(
-            f"ssl_cert_reqs: found {config.ssl_cert_reqs}, expected ssl_ca_certs with the authorities of clients, too"
+            f"--ssl-cert-reqs: found {config.ssl_cert_reqs}, expected --ssl-ca-certs with the authorities of clients, "
+            "too"
         )
     if config.ssl_ca_certs and config.ssl_cert_reqs == "none" and not config.ssl_context_factory:
-        raise UsageError("ssl_ca_certs: no client is asked for a certificate, expected ssl_cert_reqs, too")
+        raise UsageError("--ssl-ca-certs: no client is asked for a certificate, expected --ssl-cert-reqs, too")
     if config.ssl_ciphers and config.ssl_min_version == "1.3":
-        raise UsageError("ssl_ciphers: means nothing with ssl_min_version 1.3, expected only one of both")
+        raise UsageError("--ssl-ciphers: means nothing with --ssl-min-version 1.3, expected only one of both")
     octets = len(config.ssl_keyfile_password.encode("utf-8", "replace"))
     if octets > MOST_PASSWORD_OCTETS:
-        raise UsageError(f"ssl_keyfile_password: found {octets} octets, expected at most {MOST_PASSWORD_OCTETS}")
+        raise UsageError(f"--ssl-keyfile-password: found {octets} octets, expected at most {MOST_PASSWORD_OCTETS}")
 
 
 def _reason(error: Exception) -> str:

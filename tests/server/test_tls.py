@@ -96,7 +96,7 @@ def test_a_certificate_or_a_factory_makes_the_server_speak_tls(options: dict[str
 
 
 def test_options_of_tls_without_a_certificate_do_not_start_a_server_without_tls() -> None:
-    with pytest.raises(UsageError, match=r"^ssl_keyfile: needs ssl_certfile$"):
+    with pytest.raises(UsageError, match=r"^--ssl-keyfile: needs --ssl-certfile$"):
         Tls.enabled(Config(ssl_keyfile="file"))
 
 
@@ -263,7 +263,7 @@ def test_a_factory_is_called_at_each_reload_and_its_failure_is_told(clock: Clock
     ((level, line),) = log.take()
     assert level == "error"
     assert line.startswith(
-        "TLS goes on with the old certificates: ssl_context_factory failed: LookupError: no such secret\nTraceback "
+        "TLS goes on with the old certificates: --ssl-context-factory failed: LookupError: no such secret\nTraceback "
     )
 
 

@@ -178,7 +178,7 @@ def test_ciphers_are_those_of_the_option(pair: dict[str, Any]) -> None:
 
 def test_ciphers_that_openssl_does_not_know_are_told(pair: dict[str, Any]) -> None:
     assert usage_error_of(**pair, ssl_ciphers="NO-SUCH") == (
-        "ssl_ciphers: found 'NO-SUCH', in which OpenSSL knows no cipher of TLS 1.2; "
+        "--ssl-ciphers: found 'NO-SUCH', in which OpenSSL knows no cipher of TLS 1.2; "
         "expected names that 'openssl ciphers -v' lists, with colons between them"
     )
 
@@ -219,26 +219,26 @@ def test_a_client_with_a_certificate_of_somebody_else_is_refused(
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"ssl_keyfile": "k"}, "ssl_keyfile: needs ssl_certfile"),
-        ({"ssl_sni": [("a.example", "c", "k")]}, "ssl_sni: needs ssl_certfile"),
-        ({"ssl_min_version": "1.3"}, "ssl_min_version: needs ssl_certfile"),
-        ({"ssl_cert_reqs": "required"}, "ssl_cert_reqs: needs ssl_certfile"),
-        ({"ssl_context_factory": print, "ssl_keyfile": "k"}, "ssl_keyfile: needs ssl_certfile"),
+        ({"ssl_keyfile": "k"}, "--ssl-keyfile: needs --ssl-certfile"),
+        ({"ssl_sni": [("a.example", "c", "k")]}, "--ssl-sni: needs --ssl-certfile"),
+        ({"ssl_min_version": "1.3"}, "--ssl-min-version: needs --ssl-certfile"),
+        ({"ssl_cert_reqs": "required"}, "--ssl-cert-reqs: needs --ssl-certfile"),
+        ({"ssl_context_factory": print, "ssl_keyfile": "k"}, "--ssl-keyfile: needs --ssl-certfile"),
         (
             {"ssl_certfile": "c", "ssl_cert_reqs": "required"},
-            "ssl_cert_reqs: found required, expected ssl_ca_certs with the authorities of clients, too",
+            "--ssl-cert-reqs: found required, expected --ssl-ca-certs with the authorities of clients, too",
         ),
         (
             {"ssl_certfile": "c", "ssl_ca_certs": "a"},
-            "ssl_ca_certs: no client is asked for a certificate, expected ssl_cert_reqs, too",
+            "--ssl-ca-certs: no client is asked for a certificate, expected --ssl-cert-reqs, too",
         ),
         (
             {"ssl_certfile": "c", "ssl_ciphers": "AES128", "ssl_min_version": "1.3"},
-            "ssl_ciphers: means nothing with ssl_min_version 1.3, expected only one of both",
+            "--ssl-ciphers: means nothing with --ssl-min-version 1.3, expected only one of both",
         ),
         (
             {"ssl_certfile": "c", "ssl_keyfile_password": "ß" * 513},
-            "ssl_keyfile_password: found 1026 octets, expected at most 1024",
+            "--ssl-keyfile-password: found 1026 octets, expected at most 1024",
         ),
     ],
 )
@@ -403,18 +403,18 @@ async def waiting(config: Config, default: Any) -> ssl.SSLContext:
 @pytest.mark.parametrize(
     ("factory", "error"),
     [
-        (broken, "ssl_context_factory failed: LookupError: no such secret"),
-        (leaving, "ssl_context_factory failed: SystemExit: done"),
-        (waiting, "ssl_context_factory returned an object of type coroutine, expected an ssl.SSLContext"),
+        (broken, "--ssl-context-factory failed: LookupError: no such secret"),
+        (leaving, "--ssl-context-factory failed: SystemExit: done"),
+        (waiting, "--ssl-context-factory returned an object of type coroutine, expected an ssl.SSLContext"),
         (
             lambda config, default: None,
-            "ssl_context_factory returned an object of type NoneType, expected an ssl.SSLContext",
+            "--ssl-context-factory returned an object of type NoneType, expected an ssl.SSLContext",
         ),
         (
             lambda config, default: ssl.create_default_context(),
-            "ssl_context_factory returned a context for clients, expected ssl.PROTOCOL_TLS_SERVER",
+            "--ssl-context-factory returned a context for clients, expected ssl.PROTOCOL_TLS_SERVER",
         ),
-        (lambda: None, "ssl_context_factory: expected a callable that takes the Config and a callable"),
+        (lambda: None, "--ssl-context-factory: expected a callable that takes the Config and a callable"),
     ],
 )
 def test_a_factory_that_makes_no_context_is_told(factory: object, error: str) -> None:
