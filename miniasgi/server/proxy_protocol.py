@@ -41,18 +41,24 @@ class Arrival(NamedTuple):
         client: host and port, or None where there are none: a Unix domain socket of the proxy's.
         server: host and port that the client connected to, or None likewise.
         scheme: "https" if the client is known to have connected over TLS, else "".
+        is_known: whether the proxy has said whose connection it is; if not, the connection's own addresses count.
     """
 
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
     scheme: str
+    is_known: bool = True
+
+
+#: A connection that somebody has made to the proxy of whom it can or will not tell: UNKNOWN, UNSPEC.
+_UNKNOWN_ARRIVAL = Arrival(None, None, "", is_known=False)
 
 
 def read_proxy_header(data: bytes) -> tuple[Arrival | None, int] | None:
     """What the header that *data* begins with says, and how many octets it has; None where more octets are needed.
 
-    The first is None where the header says that the connection's own addresses count: LOCAL, UNKNOWN, UNSPEC. What
-    follows the header is not looked at.
+    The first is None where the header says that it is the proxy itself that connects: LOCAL. What follows the header is
+    not looked at.
 
     Raises BadRequest as soon as *data* cannot become a header.
     """
@@ -107,7 +113,7 @@ def _read_line(data: bytes) -> tuple[Arrival | None, int] | None:
     after = line[end.start() : end.start() + 2]
     if after not in (b"\r\n", b"\r"):  # §2.1: neither CR nor LF alone ends the line
         raise _bad_line(line)
-    arrival = None if _UNKNOWN.fullmatch(text) else _read_words(text)
+    arrival = _UNKNOWN_ARRIVAL if _UNKNOWN.fullmatch(text) else _read_words(text)
     return None if after == b"\r" else (arrival, end.end() + 1)
 
 
@@ -158,7 +164,7 @@ def _read_block(data: bytes) -> tuple[Arrival | None, int] | None:
     length = int.from_bytes(data[14:16], "big")
     if length > _MOST_BLOCK_OCTETS:
         raise _too_long(length)
-    # §2.2: with UNSPEC of either kind the connection's own addresses count, and what the block holds is not known.
+    # §2.2: with UNSPEC of either kind what the block holds is not known.
     says_nothing = command == _LOCAL or not family or not transport
     if not says_nothing and length < _ADDRESS_OCTETS[family]:
         raise BadRequest(f"PROXY protocol with {length} octets for the addresses of family {family}")
@@ -166,7 +172,7 @@ def _read_block(data: bytes) -> tuple[Arrival | None, int] | None:
     if len(data) < octets:
         return None
     if says_nothing:
-        return None, octets
+        return None if command == _LOCAL else _UNKNOWN_ARRIVAL, octets
     addresses = _ADDRESS_OCTETS[family]
     scheme = _read_scheme(data[_HEAD_OCTETS + addresses : octets])
     if family == _UNIX:

@@ -263,9 +263,11 @@ class Service:
         scheme, tls = "http", None
         if self._tls is not None:
             scheme, tls = "https", self._tls.extension(transport.get_extra_info("ssl_object"))
-        if arrival is not None:
+        is_known = arrival is None or arrival.is_known
+        if arrival is not None and is_known:
             client, server, scheme = arrival.client, arrival.server, arrival.scheme or scheme
-        trusted = self._asks_proxies and self._peers.trusts(client)
+        # Not what an unknown client has sent through a proxy that only passes it on.
+        trusted = self._asks_proxies and is_known and self._peers.trusts(client)
         return Origin(client, server, scheme, self.config.root_path, self.state, self.draining, tls, trusted)
 
     def _shared_address(self, name: object) -> tuple[str, int | None] | None:

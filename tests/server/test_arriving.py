@@ -178,6 +178,33 @@ def test_a_proxy_that_says_nothing_is_closed_in_time(loop_name: str, caplog: pyt
     ] * 2
 
 
+@pytest.mark.parametrize(
+    ("header", "believed"),
+    [
+        (V2[:12] + b"\x20\x00\x00\x00", True),  # LOCAL: the proxy's own words
+        (V2[:12] + b"\x21\x00\x00\x00", False),
+        (b"PROXY UNKNOWN\r\n", False),
+        (b"PROXY TCP4 127.0.0.1 127.0.0.1 50000 443\r\n", True),  # another proxy that is trusted
+        (V1, False),
+    ],
+)
+def test_fields_of_a_client_whom_the_proxy_does_not_know_are_not_believed(
+    loop_name: str, header: bytes, believed: bool
+) -> None:
+    async def main() -> None:
+        app = Noting()
+        async with serving(app, proxy_protocol=True) as server:
+            client = await Client.open(server.port)
+            client.send(header + b"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 203.0.113.66\r\n\r\n")
+            assert (await client.response())[1] == b"hello"
+            client.close()
+        (scope,) = app.scopes
+        assert (scope["client"] == ("203.0.113.66", 0)) is believed
+        assert scope["client"][0] in ("203.0.113.66", "203.0.113.9", "127.0.0.1")
+
+    run_on(loop_name, main())
+
+
 # Where HTTP is expected
 
 

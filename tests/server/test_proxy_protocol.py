@@ -39,6 +39,7 @@ UNIX = b"/run/client".ljust(108, b"\0") + b"/run/server".ljust(108, b"\0")
 FROM_IPV4 = Arrival(("192.0.2.7", 56324), ("198.51.100.1", 443), "")
 FROM_IPV6 = Arrival(("2001:db8::7", 1), ("2001:db8::1", 65535), "")
 NOWHERE = Arrival(None, None, "")
+UNKNOWN = Arrival(None, None, "", is_known=False)
 
 HEADERS: dict[str, tuple[bytes, Arrival | None]] = {
     "1, IPv4": (b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n", FROM_IPV4),
@@ -59,11 +60,11 @@ HEADERS: dict[str, tuple[bytes, Arrival | None]] = {
         b"PROXY TCP6 ::ffff:192.0.2.7 ::FFFF:c633:6401 56324 443\r\n",
         FROM_IPV4,
     ),
-    "1, unknown": (b"PROXY UNKNOWN\r\n", None),
-    "1, unknown with a space": (b"PROXY UNKNOWN \r\n", None),
-    "1, unknown with addresses": (b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n", None),
-    "1, unknown with anything": (b"PROXY UNKNOWN \0\xff PROXY TCP4 \t\r\n", None),
-    "1, longest unknown": (b"PROXY UNKNOWN ".ljust(105, b"f") + b"\r\n", None),
+    "1, unknown": (b"PROXY UNKNOWN\r\n", UNKNOWN),
+    "1, unknown with a space": (b"PROXY UNKNOWN \r\n", UNKNOWN),
+    "1, unknown with addresses": (b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n", UNKNOWN),
+    "1, unknown with anything": (b"PROXY UNKNOWN \0\xff PROXY TCP4 \t\r\n", UNKNOWN),
+    "1, longest unknown": (b"PROXY UNKNOWN ".ljust(105, b"f") + b"\r\n", UNKNOWN),
     "2, TCP over IPv4": (block(PROXY, TCP4, IPV4), FROM_IPV4),
     "2, UDP over IPv4": (block(PROXY, UDP4, IPV4), FROM_IPV4),
     "2, TCP over IPv6": (block(PROXY, TCP6, IPV6), FROM_IPV6),
@@ -78,10 +79,10 @@ HEADERS: dict[str, tuple[bytes, Arrival | None]] = {
     "2, local": (block(LOCAL, 0), None),
     "2, local with a block": (block(LOCAL, TCP4, IPV4), None),
     "2, local with what is no block": (block(LOCAL, 0xFF, b"\x20\xff\xff"), None),
-    "2, unspecified": (block(PROXY, 0), None),
-    "2, unspecified with a block": (block(PROXY, 0, b"\x20\xff\xff"), None),
-    "2, unspecified transport": (block(PROXY, 0x10, b"\x20"), None),
-    "2, unspecified family": (block(PROXY, 0x01, b"\x20"), None),
+    "2, unspecified": (block(PROXY, 0), UNKNOWN),
+    "2, unspecified with a block": (block(PROXY, 0, b"\x20\xff\xff"), UNKNOWN),
+    "2, unspecified transport": (block(PROXY, 0x10, b"\x20"), UNKNOWN),
+    "2, unspecified family": (block(PROXY, 0x01, b"\x20"), UNKNOWN),
     "2, TLS": (block(PROXY, TCP4, IPV4 + tls(1, vector(0x21, b"TLSv1.3"))), FROM_IPV4._replace(scheme="https")),
     "2, TLS with a certificate": (block(PROXY, TCP6, IPV6 + tls(7)), FROM_IPV6._replace(scheme="https")),
     "2, no TLS": (block(PROXY, TCP4, IPV4 + tls(0)), FROM_IPV4),
