@@ -204,6 +204,16 @@ class EndingHalf(WritingHalf):
         if self._linger_left < 0:
             self.transport.close()
 
+    def give_way(self) -> bool:
+        """End if it is idle, and has been of use already; whether it does, or is about to end."""
+        if self.state is CLOSING:
+            # Such as one of TLS that waits for the client's goodbye, in vain if need be.
+            return not self.unsent() and not self._kernel_octets()
+        gives = self.state is IDLE and self._has_asked and not self._held
+        if gives:
+            self.close()
+        return gives
+
     def stop(self) -> None:
         """The server stops: end a connection on which nothing has been asked, unless it may still ask once."""
         self.persists = False

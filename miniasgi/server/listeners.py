@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import threading
@@ -75,7 +76,12 @@ class Room:
     @property
     def has_space(self) -> bool:
         """Whether more may be accepted after it has been full."""
-        return self.taken < self._most * _RESUMED_BELOW
+        return not self.excess
+
+    @property
+    def excess(self) -> int:
+        """How many have to end before more may be accepted after it has been full."""
+        return max(self.taken + 1 - math.ceil(self._most * _RESUMED_BELOW), 0)
 
     def enter(self, holder: Holder) -> None:
         """Count the connections of *holder*, too; what descriptors it has opened for itself is taken into account."""

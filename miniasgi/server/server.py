@@ -25,7 +25,7 @@ from .binding import Bound, bind_all
 from .connection import HttpConnection
 from .draining import drain, hurry
 from .listeners import ROOM, Listener
-from .service import TICK_SECONDS, RunningRequest, Service
+from .service import TICK_SECONDS, Connection, RunningRequest, Service
 from .tls import Tls
 from .websocket import codec_factory
 
@@ -292,8 +292,22 @@ class Server:
                 connection.rest()
         # Counted anew: a connection that failed between accept() and connection_made is never lost.
         service.opened = len(service.connections) + self._arriving.count
-        if not self._accepting and not service.stopping and ROOM.has_space:
-            self._accept()
+        if not self._accepting and not service.stopping:
+            if ROOM.has_space:
+                self._accept()
+            else:
+                self._make_room(resting)
+
+    def _make_room(self, resting: float) -> None:
+        """End those connections that have been idle for longest, if that is long: they keep others out.
+
+        *resting* is what the deadline of one is that has been.
+        """
+        excess = ROOM.excess
+        for connection in sorted(self._service.connections, key=_read_deadline):
+            if not excess or connection.read_deadline > resting:
+                break
+            excess -= connection.give_way()
 
     # Stopping
 
@@ -303,3 +317,7 @@ class Server:
         self._accepting = False
         self._close_listeners()
         await drain(self._service, self._forced)
+
+
+def _read_deadline(connection: Connection) -> float:
+    return connection.read_deadline

@@ -55,6 +55,9 @@ class Connection(Protocol):
     def rest(self) -> None:
         """Let go of what an idle connection does not need."""
 
+    def give_way(self) -> bool:
+        """End if nothing is going on, so that somebody else can connect; whether it does, or is about to end."""
+
     def stop(self) -> None:
         """End, unless something has been asked."""
 

@@ -311,6 +311,10 @@ class WebSocketConnection(Flow):
         if self._linger_left < 0:
             self.transport.close()
 
+    def give_way(self) -> bool:
+        """Nothing: a session that is silent is not idle."""
+        return False
+
     def stop(self) -> None:
         """The server stops: close the session, when the application has had a moment to do so itself."""
         self.loop.call_later(_FAREWELL_SECONDS, self._exchange.close, _GOING_AWAY_TO_RESTART)

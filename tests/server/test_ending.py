@@ -6,10 +6,11 @@ import pytest
 
 from miniasgi.server import ending
 from miniasgi.server.ending import State
-from tests.server.apps import hello
+from tests.server.apps import Gate, hello
 from tests.server.conftest import MakeWire
 from tests.support import Wire
 
+ASKING = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 GET = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 
 
@@ -72,4 +73,31 @@ def test_who_takes_nothing_of_the_end_of_a_response_over_tls_is_cut(make_wire: M
     assert not wire.transport.aborted
     wire.wait(20)
     assert wire.transport.aborted
+    end(wire)
+
+
+def test_only_who_is_idle_after_a_request_gives_way(make_wire: MakeWire) -> None:
+    app = Gate()
+    wire = make_wire(app)
+    assert not wire.connection.give_way()  # it is about to ask
+    wire.feed(ASKING[:20])
+    assert not wire.connection.give_way()
+    wire.feed(ASKING[20:])
+    assert not wire.connection.give_way()
+    app.open()
+    wire.turn()
+    assert wire.take().endswith(b"\r\n\r\n/")
+    assert wire.state is State.IDLE
+    assert wire.connection.give_way()
+    assert wire.state is State.CLOSING
+    wire.turn()
+    assert (wire.take(), wire.lost, wire.transport.aborted) == (b"", True, False)
+    assert not wire.connection.give_way()  # it has
+
+
+def test_who_is_about_to_end_gives_way_unless_the_client_still_reads(make_wire: MakeWire, kernel: Kernel) -> None:
+    wire = closing(make_wire)
+    assert wire.connection.give_way()
+    kernel.octets = 1
+    assert not wire.connection.give_way()
     end(wire)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from math import inf
 
 import pytest
 
 from miniasgi import Config, Server
 from miniasgi.errors import StartupError
 from miniasgi.server.binding import bind
+from miniasgi.server.service import TICK_SECONDS
 from miniasgi.types import App, Receive, Scope, Send
 from tests.server.apps import Gate, hello
 from tests.server.embedded import GET
@@ -167,6 +169,45 @@ def test_servers_of_one_process_share_its_descriptors(loop_name: str, monkeypatc
             clients[0].close()
             assert (await answer)[1] == b"hello"
             for client in (clients[1], late):
+                client.close()
+
+    run_on(loop_name, main())
+
+
+def test_where_descriptors_run_short_who_has_been_idle_makes_room(
+    loop_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 4)
+    monkeypatch.setattr("miniasgi.server.server.TICK_SECONDS", 0.05)
+    monkeypatch.setattr("miniasgi.server.server._REST_SECONDS", inf)  # nobody is idle for so long
+
+    async def main() -> None:
+        gate = Gate()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await (gate if scope["path"] == "/busy" else hello)(scope, receive, send)
+
+        async with given(bound(), app=app) as server:
+            clients = [await Client.open(server.port) for _ in range(4)]
+            first, second, busy, silent = clients
+            for client in (first, second):
+                client.send(GET)
+                assert (await client.response())[1] == b"hello"
+            busy.send(b"GET /busy HTTP/1.1\r\nHost: h\r\n\r\n")
+            await until(lambda: gate.waiting and server.connections == 4)
+            late = await Client.open(server.port)
+            late.send(GET)
+            ticks = server._ticks
+            await until(lambda: server._ticks > ticks + 2)
+            assert server.connections == 4
+            monkeypatch.setattr("miniasgi.server.server._REST_SECONDS", -TICK_SECONDS)  # any time is long
+            assert await first.rest() == b""  # no more than have to
+            assert (await late.response())[1] == b"hello"
+            gate.open("/busy")
+            assert (await busy.response())[1] == b"/busy"
+            silent.send(GET)
+            assert (await silent.response())[1] == b"hello"
+            for client in (*clients, late):
                 client.close()
 
     run_on(loop_name, main())

@@ -65,6 +65,14 @@ def test_a_close_gets_to_the_client_before_messages_that_nobody_takes(make_wire:
     assert wire.transport.aborted
 
 
+def test_a_session_gives_way_to_nobody(make_wire: MakeWire) -> None:
+    app = Guided()
+    wire = join(make_wire, app)
+    assert not session(wire).give_way()
+    app.send(wire, "websocket.send", text="still here")
+    assert frames(wire) == [Frame(TEXT, b"still here")]
+
+
 def test_a_client_has_ten_seconds_to_answer_a_close(make_wire: MakeWire) -> None:
     app = Guided()
     wire = join(make_wire, app, ws_ping_interval=1.0)
