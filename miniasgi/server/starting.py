@@ -40,6 +40,8 @@ class StartingHalf(UpgradingHalf):
             self._run(exchange)
         elif not gate.wait(self, self.service.now):
             self.refuse(Overloaded(f"{gate.running} requests are running, and {gate.waiting} wait"))
+        elif self._ended_by_client:
+            gate.step_back(self)
 
     # Requests that wait for others to end
 

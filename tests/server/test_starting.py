@@ -220,6 +220,28 @@ def test_a_client_that_has_ended_its_side_keeps_nobody_waiting(
         assert wire.take() == ok(path.encode())
 
 
+def test_requests_of_a_client_that_has_ended_its_side_before_they_wait_let_others_pass_too(make_wire: MakeWire) -> None:
+    gate = Gate()
+    first = make_wire(gate, limit_concurrency=1)
+    second, third = (make_wire(gate, service=first.service) for _ in range(2))
+    first.feed(get("/1") + get("/2"))
+    first.half_close()
+    second.feed(get("/b"))
+    gate.open("/1")
+    first.turn()
+    assert gate.events[-1] == "begin /b"
+    third.feed(get("/c"))  # behind the first client's second request
+    gate.open("/b")
+    second.turn()
+    assert gate.events[-1] == "begin /c"
+    gate.open("/c")
+    third.turn()
+    assert gate.events[-1] == "begin /2"
+    gate.open("/2")
+    first.turn()
+    assert first.take() == ok(b"/1") + ok(b"/2", b"connection: close\r\n")
+
+
 def test_a_request_that_waits_is_not_asked_for_its_content(make_wire: MakeWire) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/a":
