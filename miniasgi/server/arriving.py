@@ -168,8 +168,11 @@ class Arriving:
 
     async def _shake_hands(self, loop: AbstractEventLoop, client: socket.socket, protocol: Any, tls: Tls) -> None:
         began = loop.time()
-        async with asyncio.timeout(self._handshake_seconds):
-            await self._readable(loop, client)
+        try:
+            async with asyncio.timeout(self._handshake_seconds):
+                await self._readable(loop, client)
+        except TimeoutError:
+            raise _NothingCame from None
         first = _peek(client, 8)
         if looks_like_http(first):
             logger.info("%s: plain HTTP where HTTPS is spoken", _shown(client))
@@ -193,9 +196,10 @@ class Arriving:
 
 
 class _NothingCame(ConnectionError):
-    """The client has gone before it has said what it came for.
+    """The client has gone, or is sent away, before it has said what it came for.
 
-    Nothing is logged of it, as where HTTP comes first: balancers look in this way, and often, whether somebody listens.
+    Nothing is logged of it, as where HTTP comes first: balancers look in this way, and often, whether somebody listens,
+    and browsers open connections for which they then have no use.
     """
 
 

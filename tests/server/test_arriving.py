@@ -334,7 +334,11 @@ def test_octets_that_are_no_tls_cost_nothing(
 
 
 @pytest.mark.slow
-def test_a_handshake_that_does_not_come_is_not_waited_for(loop_name: str, certificate: str) -> None:
+def test_a_handshake_that_does_not_come_is_not_waited_for(
+    loop_name: str, certificate: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
     async def main() -> None:
         async with serving(hello, ssl_certfile=certificate, timeout_ssl_handshake=0.3) as server:
             silent, half = await Client.open(server.port), await Client.open(server.port)
@@ -346,6 +350,7 @@ def test_a_handshake_that_does_not_come_is_not_waited_for(loop_name: str, certif
             await until(lambda: not server._arriving.count)
 
     run_on(loop_name, main())
+    assert [message.partition(": ")[2] for message in caplog.messages] == ["no TLS: the handshake takes too long"]
 
 
 def test_a_server_that_stops_leaves_nobody_behind(loop_name: str, certificate: str) -> None:
