@@ -245,7 +245,11 @@ async def _refuse(loop: AbstractEventLoop, client: socket.socket, answer: bytes)
 
 
 def _peer(client: socket.socket) -> tuple[str, int] | None:
-    name = client.getpeername()
+    """The name of a client of TCP. Raises _NothingCame: it has gone with a reset, and its name with it."""
+    try:
+        name = client.getpeername()
+    except OSError:
+        raise _NothingCame from None
     return (name[0], name[1]) if isinstance(name, tuple) else None
 
 

@@ -58,6 +58,11 @@ class HttpConnection(StartingHalf):
         self._origin = service.origin_of(transport, arrival)
         service.connections.add(self)
         service.arriving.arrived(self)
+        if transport.get_extra_info("peername") is None:
+            # A client of TCP that has gone with a reset has no name, though what it had sent could still be read. It
+            # must not be taken for one on a Unix domain socket, which is believed more, nor ask without a name.
+            if not isinstance(transport.get_extra_info("sockname"), (str, bytes)):
+                self.transport.abort()
         if service.stopping:
             self.stop()
 

@@ -205,6 +205,56 @@ def test_fields_of_a_client_whom_the_proxy_does_not_know_are_not_believed(
     run_on(loop_name, main())
 
 
+# Clients that have gone before they are accepted
+
+
+SPOOFED = b"POST / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 203.0.113.66\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("peers", ["unix:", "*", "none"])
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_client_that_has_gone_with_a_reset_does_not_ask_without_a_name(
+    loop_name: str, peers: str, proxied: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def main() -> None:
+        app = Noting()
+        async with serving(app, forwarded_allow_ips=peers, proxy_protocol=proxied) as server:
+            for _ in range(3):
+                # The loop has no turn until it has gone; the kernel has what it sent, but nobody's name.
+                with socket.create_connection(("127.0.0.1", server.port)) as client:
+                    client.sendall(SPOOFED)
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            other = await Client.open(server.port)
+            if proxied and peers == "*":
+                other.send(V1)
+            other.send(GET)
+            assert (await other.response())[1] == b"hello"
+            other.close()
+            await until(lambda: not server._arriving.count and not server.connections)
+        (scope,) = app.scopes
+        assert scope["method"] == "GET"
+
+    run_on(loop_name, main())
+    assert caplog.messages == []
+
+
+def test_a_client_of_a_unix_socket_that_has_gone_is_still_heard(loop_name: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+
+    async def main() -> None:
+        app = Noting()
+        async with serving(app, uds=path, forwarded_allow_ips="unix:"):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(path)
+                client.sendall(SPOOFED)
+            await until(lambda: app.scopes)
+        assert app.scopes[0]["client"] == ("203.0.113.66", 0)
+
+    run_on(loop_name, main())
+
+
 # Where HTTP is expected
 
 
