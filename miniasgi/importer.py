@@ -19,7 +19,7 @@ from typing import Any
 from miniasgi.config.options import did_you_mean
 from miniasgi.errors import StartupError
 
-__all__ = ["brief", "load", "load_object", "takes", "user_traceback"]
+__all__ = ["brief", "load", "load_factory", "load_object", "takes", "user_traceback"]
 
 IMPORT_MACHINERY = (__file__, importlib.__file__, "<frozen importlib")
 
@@ -50,9 +50,26 @@ def load(reference: str, *, what: str = "application", factory: bool = False, ap
     if not callable(found):
         raise StartupError(f"{who}: found an object of type {type(found).__name__}, expected a callable")
     if factory:
-        return _make(found, who)
+        made = _make(found, who)
+        if what == "application":
+            _check_application(made, f"{who}: the factory's application")
+        return made
     if what == "application":
-        _check_application(found, who)
+        _check_application(found, who, may_be_factory=True)
+    return found
+
+
+def load_factory(reference: str, *, what: str, count: int) -> Callable[..., Any]:
+    """The callable that *reference* names, which is to be called with *count* arguments.
+
+    Raises StartupError, also where it cannot be called so: else each connection would fail, rather than the start.
+    """
+    found = load(reference, what=what)
+    if takes(found, count) is False:
+        raise StartupError(
+            f"{what} {reference!r}: found a callable that takes {inspect.signature(found)}, expected one that can be "
+            f"called with {count or 'no'} arguments"
+        )
     return found
 
 
@@ -160,16 +177,32 @@ def _make(factory: Callable[..., Any], who: str) -> Callable[..., Any]:
     return made
 
 
-def _check_application(found: Callable[..., Any], who: str) -> None:
+def _check_application(found: Callable[..., Any], who: str, *, may_be_factory: bool = False) -> None:
     """Refuse what cannot be an application, so that it is said once, now, rather than at each request."""
-    # Only what is written plainly: for other objects a signature may be missing or untrue.
-    if not (inspect.isfunction(found) or inspect.isclass(found)) or takes(found, 3) is not False:
+    if not _is_plain(found) or takes(found, 3) is not False:
         return
-    if takes(found, 0) and not inspect.iscoroutinefunction(found):
+    if may_be_factory and takes(found, 0) and not inspect.iscoroutinefunction(found):
         raise StartupError(f"{who}: takes no scope, receive and send; if it makes the application, add --factory")
-    if inspect.isfunction(found):
-        signature = inspect.signature(found, follow_wrapped=False)
-        raise StartupError(f"{who}: takes {signature}, expected an ASGI application (scope, receive, send)")
+    signature = inspect.signature(found, follow_wrapped=False)
+    raise StartupError(f"{who}: takes {signature}, expected an ASGI application (scope, receive, send){_advice(found)}")
+
+
+def _is_plain(found: Callable[..., Any]) -> bool:
+    """Whether it is written plainly what *found* takes: for other objects a signature may be missing or untrue."""
+    if inspect.isfunction(found) or inspect.isclass(found):
+        return True
+    # Of an instance, as Flask's and Django's applications are: what its class calls.
+    return inspect.isfunction(inspect.getattr_static(type(found), "__call__", None))
+
+
+def _advice(found: Callable[..., Any]) -> str:
+    """What to do with an application of another kind; empty where it is none that is known."""
+    names = list(inspect.signature(found, follow_wrapped=False).parameters)
+    if names[1:] == ["start_response"]:
+        return "; for one of WSGI: wrap it with a2wsgi.WSGIMiddleware"
+    if names == ["scope"]:
+        return "; for one of ASGI 2: wrap it with asgiref.compatibility.guarantee_single_callable"
+    return ""
 
 
 def takes(found: Callable[..., Any], count: int) -> bool | None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from miniasgi.errors import StartupError
-from miniasgi.importer import load
+from miniasgi.importer import load, load_factory
 
 APP = "async def app(scope, receive, send): pass\n"
 
@@ -275,14 +275,51 @@ def test_what_looks_like_a_factory_is_answered_with_the_flag(write: Write, sourc
 @pytest.mark.parametrize(
     ("source", "signature"),
     [
-        ("def app(environ, start_response): ...", "(environ, start_response)"),
         ("async def app(): ...", "()"),
-        ("def app(scope): ...", "(scope)"),
+        ("async def app(scope, receive): ...", "(scope, receive)"),
+        ("async def app(scope, receive, send, more): ...", "(scope, receive, send, more)"),
+        ("class app:\n    def __init__(self, settings): ...\n", "(settings)"),
+        ("class Site:\n    async def __call__(self, scope): ...\napp = Site()\n", "(scope)"),
     ],
 )
-def test_a_function_that_cannot_be_an_application_is_refused_now(write: Write, source: str, signature: str) -> None:
+def test_what_cannot_be_an_application_is_refused_now(write: Write, source: str, signature: str) -> None:
     write(hello=source)
-    assert message("hello:app").endswith(f"takes {signature}, expected an ASGI application (scope, receive, send)")
+    assert f"takes {signature}, expected an ASGI application (scope, receive, send)" in message("hello:app")
+
+
+WSGI = "; for one of WSGI: wrap it with a2wsgi.WSGIMiddleware"
+ASGI_2 = "; for one of ASGI 2: wrap it with asgiref.compatibility.guarantee_single_callable"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("def app(environ, start_response): ...", f"takes (environ, start_response), {WSGI}"),
+        # As those of Flask and Django.
+        (
+            "class A:\n    def __call__(self, env, start_response): ...\napp = A()",
+            f"takes (env, start_response), {WSGI}",
+        ),
+        ("def app(scope): ...", f"takes (scope), {ASGI_2}"),
+        ("class app:\n    def __init__(self, scope): ...\n", f"takes (scope), {ASGI_2}"),
+        ("async def app(scope, receive): ...", "takes (scope, receive), "),
+    ],
+)
+def test_an_application_of_another_kind_is_answered_with_what_wraps_it(
+    write: Write, source: str, expected: str
+) -> None:
+    write(hello=source)
+    takes, advice = expected.split(", ;") if ", ;" in expected else (expected.removesuffix(", "), "")
+    line = f"{takes}, expected an ASGI application (scope, receive, send){advice and ';' + advice}"
+    assert message("hello:app") == f"application 'hello:app': {line}"
+
+
+def test_what_a_factory_makes_is_held_to_the_same(write: Write) -> None:
+    write(hello="def create():\n    return lambda environ, start_response: []\n")
+    assert message("hello:create", factory=True) == (
+        "application 'hello:create': the factory's application: takes (environ, start_response), "
+        f"expected an ASGI application (scope, receive, send){WSGI}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -294,12 +331,32 @@ def test_a_function_that_cannot_be_an_application_is_refused_now(write: Write, s
         "from functools import partial\nasync def serve(a, scope, receive, send): ...\napp = partial(serve, 1)\n",
         "from functools import wraps\n@wraps(int)\nasync def app(scope, receive, send): ...\n",
         "class Site:\n    async def serve(self, scope, receive, send): ...\napp = Site().serve\n",
+        "class Site:\n    async def __call__(self, scope, receive, send): ...\napp = Site()\n",
+        "class Site:\n    def __call__(self, *args): ...\napp = Site()\n",
     ],
 )
 def test_every_shape_of_application_is_taken(write: Write, source: str) -> None:
     write(hello=source)
     assert load("hello:app") is not None
     assert callable(load("hello:app"))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("def make(sink, limits, more=None): ...", ""),
+        ("make = print", ""),  # Python cannot tell what some take
+        ("def make(sink): ...", "a callable that takes (sink), expected one that can be called with 2 arguments"),
+    ],
+)
+def test_what_makes_something_must_take_what_it_is_given(write: Write, source: str, expected: str) -> None:
+    write(hello=source)
+    if not expected:
+        assert load_factory("hello:make", what="parser", count=2) is sys.modules["hello"].make
+        return
+    with pytest.raises(StartupError) as caught:
+        load_factory("hello:make", what="parser", count=2)
+    assert str(caught.value) == f"parser 'hello:make': found {expected}"
 
 
 def test_what_is_no_application_is_not_held_to_an_applications_shape(write: Write) -> None:

@@ -44,7 +44,7 @@ def parser_factory(name: str) -> parsers.ParserFactory:
     if name == "auto":
         name = "handwritten"  # the fastest, by the benchmark
     if ":" in name:
-        factory: parsers.ParserFactory = importer.load(name, what="parser factory")
+        factory: parsers.ParserFactory = importer.load_factory(name, what="parser factory", count=2)
         return factory
     try:
         return parsers.load(name)

@@ -43,7 +43,7 @@ _TURN_SECONDS = 0.005
 def codec_factory(name: str) -> CodecFactory | None:
     """What ``--ws`` names; None for no WebSockets. Raises StartupError where it cannot be had."""
     if ":" in name:
-        factory: CodecFactory = importer.load(name, what="WebSocket codec factory")
+        factory: CodecFactory = importer.load_factory(name, what="WebSocket codec factory", count=2)
         return factory
     try:
         return codecs.load(name)

@@ -17,4 +17,5 @@ def set_title(text: str) -> None:
         import setproctitle  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         return
-    setproctitle.setproctitle(text)
+    # A name that is not UTF-8 cannot be shown; that it is no application will be said by whoever looks for it.
+    setproctitle.setproctitle(text.encode("utf-8", "replace").decode())

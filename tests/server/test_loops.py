@@ -15,6 +15,17 @@ def make_loop() -> asyncio.AbstractEventLoop:
     return asyncio.SelectorEventLoop()
 
 
+def make_nothing() -> None: ...
+
+
+def fail() -> None:
+    raise RuntimeError("no loop today")
+
+
+def make_loop_of(name: str) -> asyncio.AbstractEventLoop:
+    raise AssertionError("it is not called: it wants an argument")
+
+
 def module_of(name: str) -> str:
     loop = loop_factory(name)()
     try:
@@ -52,10 +63,28 @@ def test_uvloop_by_name_where_it_is_missing_is_a_startup_error(monkeypatch: pyte
 
 
 def test_the_users_own_factory_is_called() -> None:
-    assert loop_factory(f"{__name__}:make_loop") is make_loop
+    assert module_of(f"{__name__}:make_loop") == "asyncio"
 
 
-@pytest.mark.parametrize("name", ["no_such_module:make", f"{__name__}:no_such_attribute", f"{__name__}:__doc__"])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("make_nothing", "returned an object of type NoneType, expected an event loop"),
+        ("fail", "failed: RuntimeError: no loop today"),
+    ],
+)
+def test_a_factory_that_makes_no_loop_is_a_startup_error(name: str, expected: str) -> None:
+    factory = loop_factory(f"{__name__}:{name}")
+    with pytest.raises(StartupError) as raised:
+        factory()
+    assert str(raised.value) == f"event loop factory '{__name__}:{name}': {expected}"
+    assert ("in fail" in raised.value.details) is (name == "fail")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["no_such_module:make", *(f"{__name__}:{each}" for each in ("no_such_attribute", "__doc__", "make_loop_of"))],
+)
 def test_a_factory_that_cannot_be_had_is_a_startup_error(name: str) -> None:
     with pytest.raises(StartupError) as raised:
         loop_factory(name)
