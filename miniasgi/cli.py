@@ -7,6 +7,7 @@ when there is something to serve, so that --help is quick.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "miniasgi") -> int:
     try:
         return _main(sys.argv[1:] if argv is None else argv, prog)
     except StartupError as error:
-        print(error.report(), file=sys.stderr)
+        _say(error.report())
         return error.exit_status
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -55,7 +56,7 @@ def _main(argv: Sequence[str], prog: str) -> int:
     read = _reader(arguments)
     settings = read()
     for warning in settings.warnings:
-        print(f"miniasgi: warning: {warning}", file=sys.stderr)
+        _say(f"miniasgi: warning: {warning}")
     if "print-config" in arguments.asked:
         from miniasgi.config.printed import settings_page
 
@@ -100,11 +101,21 @@ def _reader(arguments: Arguments) -> Callable[[], Settings]:
     return lambda: read_settings(arguments, environ, from_file)
 
 
+def _say(text: str) -> None:
+    """Write *text* to standard error, if somebody reads it: the exit status says the same in fewer words."""
+    if sys.stderr is not None:  # else print() would take standard output
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
+
+
 def _print(text: str) -> int:
     """Write *text* to standard output; the exit status.
 
     Raises StartupError: it cannot be written. A reader who has had enough, as of a pipe to head, is told nothing.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # TOML is UTF-8 wherever it is written, and what is no character in it cannot be printed otherwise.
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         # At once: what fails when the interpreter exits is reported by the interpreter, in several lines.
         print(text, end="", flush=True)

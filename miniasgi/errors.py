@@ -132,6 +132,9 @@ class StartupError(MiniasgiError):
     def report(self) -> str:
         """What the user is told: the details, then one line, whatever an exception's text holds."""
         line = " ".join(["miniasgi:", *str(self).splitlines()])
+        if not line.isprintable():
+            # A terminal obeys control characters, and a word or a key that was typed or read may have any.
+            line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
         return f"{self.details.rstrip()}\n{line}" if self.details else line
 
 

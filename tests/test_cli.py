@@ -772,7 +772,9 @@ def test_the_hash_of_a_password_fits_an_option(tmp_path: Path) -> None:
     assert Config.from_options(basic_auth=f"me:{done.stdout}").basic_auth == (("me", done.stdout.strip()),)
 
 
-def run(*arguments: str, cwd: Path, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, cwd: Path, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE, **environ: str
+) -> subprocess.CompletedProcess[str]:
     foreign = {option.variable for option in OPTIONS}
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("MINIASGI_") and name not in foreign
@@ -781,10 +783,10 @@ def run(*arguments: str, cwd: Path, stdout: int = subprocess.PIPE) -> subprocess
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
-        env=environment,
+        env=environment | environ,
         stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
+        stderr=stderr,
+        encoding="utf-8",
         timeout=60,
         check=False,
     )
@@ -804,6 +806,28 @@ def test_the_interpreter_adds_nothing_to_what_is_said_of_a_full_disk(tmp_path: P
         done = run("-m", "miniasgi", flag, cwd=tmp_path, stdout=full.fileno())
     assert done.returncode == 3
     assert done.stderr == "miniasgi: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_an_error_that_cannot_be_written_keeps_its_exit_status(tmp_path: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        assert run("-m", "miniasgi", "--bad", cwd=tmp_path, stderr=full.fileno()).returncode == 2
+
+
+def test_without_standard_error_nothing_is_said_on_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["--bad"]) == 2
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_the_configuration_is_printed_in_utf_8_as_toml_has_to_be(tmp_path: Path, encoding: str) -> None:
+    words = ("-m", "miniasgi", "--root-path", "/äλ", "--print-config")
+    done = run(*words, cwd=tmp_path, PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '\nroot-path = "/äλ"  # command line, --root-path\n' in done.stdout
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version"])

@@ -13,6 +13,7 @@ from miniasgi.errors import ClientDisconnected, MiniasgiError, RequestError, Sta
     [
         (StartupError("no such thing"), "miniasgi: no such thing"),
         (StartupError("two\nlines"), "miniasgi: two lines"),
+        (StartupError("a\x1b[31mb\x9b\udcff\u202eé"), "miniasgi: a\\x1b[31mb\\x9b\\udcff\\u202eé"),
         (UsageError("bad", "Traceback:\n  here\n"), "Traceback:\n  here\nminiasgi: bad"),
     ],
 )

@@ -15,7 +15,7 @@ from miniasgi.errors import UsageError
 
 from .config import OPTIONS
 from .foreign import GUNICORN, Foreign
-from .kinds import Kind, Refused, is_reference
+from .kinds import Kind, Refused, is_reference, shown
 from .options import Option, did_you_mean
 from .uvicorn import REFUSED_OR_TAKEN
 
@@ -113,20 +113,20 @@ class _Parser:
         elif flag in FOREIGN:
             self._foreign(flag, value, FOREIGN[flag])
         elif flag in QUESTIONS and flag.startswith("--"):
-            raise UsageError(f"{flag}: takes no value, found {value!r}")
+            raise UsageError(f"{flag}: takes no value, found {shown(value)}")
         else:
             raise UsageError(f"{flag}: no such option{_nearest(flag)}{self._hint}")
 
     def _app(self, word: str) -> None:
         if self.found.app is not None:
-            raise UsageError(f"{word!r}: one APP is expected, found {self.found.app!r} too{self._hint}")
+            raise UsageError(f"{shown(word)}: one APP is expected, found {shown(self.found.app)} too{self._hint}")
         self.found.app = word
 
     def _option(self, typed: str, value: str | None, option: Option, negated: bool) -> None:
         kind = option.kind
         if negated or (not kind.metavar and not kind.pair):
             if value is not None:
-                raise UsageError(f"{typed}: takes no value, found {value!r}")
+                raise UsageError(f"{typed}: takes no value, found {shown(value)}")
             text = "off" if negated else "on"
         elif value is not None:
             text = value
@@ -158,14 +158,14 @@ class _Parser:
             raise UsageError(f"{typed}: {foreign.advice}")
         if foreign.values is None:
             if value is not None:
-                raise UsageError(f"{typed}: takes no value, found {value!r}")
+                raise UsageError(f"{typed}: takes no value, found {shown(value)}")
             return
         text = self._value(typed, value, "|".join(foreign.values))
         taken = [each for each, advice in foreign.values.items() if not advice]
         advice = foreign.values.get(text.lower())
         if advice != "":
             more = f": {advice}" if advice else ""
-            raise UsageError(f"{typed}: found {text!r}, expected {' or '.join(taken)}{more}")
+            raise UsageError(f"{typed}: found {shown(text)}, expected {' or '.join(taken)}{more}")
 
 
 def _split(word: str) -> tuple[str, str | None]:

@@ -39,6 +39,7 @@ __all__ = [
     "reference",
     "repeated",
     "show_octets",
+    "shown",
     "size",
     "text",
     "whole",
@@ -59,16 +60,18 @@ class Refused(Exception):
     """A value that an option cannot take: what was found, what was expected."""
 
     def __init__(self, found: object, expected: str) -> None:
-        # The representation escapes line ends, so the error stays one line whatever was given.
-        try:
-            shown = repr(found)
-        except Exception:  # a number of thousands of digits, or a class of the user's
-            shown = f"an object of type {type(found).__name__} that cannot be shown"
-        if len(shown) > 200:
-            # Both ends, because what tells two paths apart is at the end.
-            shown = f"{shown[:98]} ... {shown[-97:]}"
-        super().__init__(f"found {shown}, expected {expected}")
+        super().__init__(f"found {shown(found)}, expected {expected}")
         self.expected = expected
+
+
+def shown(found: object) -> str:
+    """*found* as an error shows it: in one line whatever it is, because its representation escapes line ends; and
+    short, with both ends, because what tells two paths apart is at the end."""
+    try:
+        text = repr(found)
+    except Exception:  # a number of thousands of digits, or a class of the user's
+        text = f"an object of type {type(found).__name__} that cannot be shown"
+    return text if len(text) <= 200 else f"{text[:98]} ... {text[-97:]}"
 
 
 @dataclass(frozen=True, slots=True)

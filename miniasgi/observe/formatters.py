@@ -36,11 +36,19 @@ def wants_colors(asked: bool | None, stream: object) -> bool:
 
 
 class TextFormatter(logging.Formatter):
-    """Time, level, who if there is a name, message; tracebacks below, as they come."""
+    """Time, level, who if there is a name, message; tracebacks below, of which no line can pass for one of these."""
 
     def __init__(self, *, colored: bool = False) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
         self._colored = colored
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record, self.datefmt)
+        # Escaped here and not where Python would keep it, because other handlers' formatters take it from there. An
+        # exception's text often holds what a client has sent.
+        below = (_exception(self, record), self.formatStack(record.stack_info) if record.stack_info else "")
+        return "\n".join([self.formatMessage(record), *(visible(text) for text in below if text)])
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         level = record.levelname.lower()
@@ -65,16 +73,21 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if record.exc_info and record.exc_info[0] is not None:
-            members["exception"] = self.formatException(record.exc_info)
-        elif record.exc_text:
-            members["exception"] = record.exc_text
+        if exception := _exception(self, record):
+            members["exception"] = exception
         if record.stack_info:
             members["stack"] = self.formatStack(record.stack_info)
         if who := names.name():
             members["worker"] = who
         written = ", ".join(f'"{name}": {json_text(text)}' for name, text in members.items())
         return f'{{{written}, "pid": {os.getpid()}}}'
+
+
+def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    """The traceback of *record*; empty if there is none."""
+    if record.exc_info and record.exc_info[0] is not None:
+        return formatter.formatException(record.exc_info)
+    return record.exc_text or ""
 
 
 class ColoredStatusFormatter(logging.Formatter):

@@ -18,6 +18,7 @@ from .pidfile import PidFile
 from .rereading import Reread
 from .signals import bridge_signals
 from .spec import WorkerSpec
+from .streams import open_standard_streams
 from .title import set_title, title
 
 __all__ = ["run", "run_with_options"]
@@ -36,6 +37,7 @@ def run(app: App | str | None, config: Config, reread: Reread | None = None) -> 
             'if __name__ == "__main__":, so that only the program itself makes it'
         )
     check(config)
+    open_standard_streams()
     # Before anything else is started: both take out of the environment what is for this process alone.
     activation.passed()
     notifier = Notifier.take(os.environ, os.getpid())

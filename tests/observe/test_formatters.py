@@ -54,10 +54,28 @@ def test_a_message_cannot_pass_for_another_line() -> None:
     ]
 
 
-def test_a_traceback_stands_below_as_it_is() -> None:
+def test_a_traceback_stands_below() -> None:
     lines = TextFormatter().format(record("failed\nbadly", exc_info=failure())).split("\n")
     assert lines[:3] == ["2026-11-24 12:00:00 info failed", "badly", "Traceback (most recent call last):"]
     assert lines[-2:] == ['ValueError: bad "é"', "next"]
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["", "another-formatter-has-kept-it"])
+def test_a_traceback_cannot_pass_for_another_line(kept: bool) -> None:
+    try:
+        raise ValueError("a\n2026-11-24 12:00:00 info forged\x1b[2J")
+    except ValueError:
+        made = record("failed", exc_info=sys.exc_info(), stack_info="Stack:\n2026-11-24 12:00:00 info forged")
+    if kept:
+        logging.Formatter().format(made)
+    assert TextFormatter().format(made).split("\n")[-4:] == [
+        "ValueError: a",
+        "    2026-11-24 12:00:00 info forged\\x1b[2J",
+        "Stack:",
+        "    2026-11-24 12:00:00 info forged",
+    ]
+    # Whoever formats it next has it as it is.
+    assert logging.Formatter().format(made).endswith("forged\x1b[2J\nStack:\n2026-11-24 12:00:00 info forged")
 
 
 @pytest.mark.parametrize(
