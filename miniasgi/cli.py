@@ -68,11 +68,19 @@ def _main(argv: Sequence[str], prog: str) -> int:
         raise UsageError(f"APP or --static DIR is missing: {expected}{hint}")
     if app is not None and ":" not in app and os.path.isdir(app):
         raise UsageError(f"{app!r} is a directory: --static {app} serves it{hint}")
-    if "check-config" in arguments.asked:
-        from miniasgi.workers.rehearsal import rehearse
+    try:
+        if "check-config" in arguments.asked:
+            from miniasgi.workers.rehearsal import rehearse
 
-        return _print(f"the configuration is good: {rehearse(app, config)}\n")
+            return _print(f"the configuration is good: {rehearse(app, config)}\n")
+        return _serve(app, config, read)
+    except StartupError as error:
+        from miniasgi.config.explained import explained
 
+        raise explained(error, settings.origins) from error
+
+
+def _serve(app: str | None, config: Config, read: Callable[[], Settings]) -> int:
     from miniasgi.workers.run import run
     from miniasgi.workers.signals import ignore_gentle
 

@@ -870,6 +870,15 @@ def test_what_is_printed_is_a_file_that_is_good(tmp_path: Path) -> None:
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, said, "")
 
 
+@pytest.mark.parametrize("words", [["--check-config"], []], ids=["check", "start"])
+def test_what_turns_out_to_be_wrong_is_called_as_it_was_said(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "my.toml").write_text('ssl_ciphers = "ECDHE+AESGCM"', encoding="utf-8")
+    (tmp_path / "myapp.py").write_text("async def app(scope, receive, send): ...\n", encoding="utf-8")
+    done = run("-m", "miniasgi", "-c", "my.toml", *words, cwd=tmp_path, MINIASGI_APP="myapp:app", MINIASGI_PORT="0")
+    said = "miniasgi: --ssl-ciphers: needs --ssl-certfile (--ssl-ciphers is from the file, my.toml)\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+
+
 def test_what_is_not_good_ends_with_its_own_status(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text("app = 'missing:app'", encoding="utf-8")
     for words, status, begins in (
