@@ -351,7 +351,6 @@ def test_a_list_with_commas_is_replaced_by_the_last_one(server: FakeServer, tmp_
     [
         ("--keep-alive", "timeout_keep_alive"),
         ("--graceful-timeout", "timeout_graceful_shutdown"),
-        ("--http1-header-read-timeout", "timeout_request_header"),
         ("--h11-max-incomplete-event-size", "limit_request_head"),
         ("-w", "workers"),
         ("--timeout", "timeout_worker_healthcheck"),

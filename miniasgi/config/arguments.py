@@ -14,7 +14,7 @@ from typing import NamedTuple
 from miniasgi.errors import UsageError
 
 from .config import OPTIONS
-from .foreign import GUNICORN, Foreign
+from .foreign import GRANIAN, GUNICORN, HTTP2, HYPERCORN, Foreign
 from .kinds import Kind, Refused, is_reference, shown
 from .options import Option, did_you_mean
 from .uvicorn import REFUSED_OR_TAKEN
@@ -32,7 +32,7 @@ QUESTIONS = {
 }
 #: Flags that name a file with more options; not options themselves, because a file cannot set them.
 FILES = {"-c": "config", "--config": "config", "--env-file": "env-file"}
-FOREIGN = {**GUNICORN, **REFUSED_OR_TAKEN}
+FOREIGN = {**GRANIAN, **HYPERCORN, **GUNICORN, **REFUSED_OR_TAKEN}
 
 
 class Given(NamedTuple):
@@ -112,6 +112,8 @@ class _Parser:
             self.found.files[FILES[flag]] = flag, self._value(flag, value, "FILE")
         elif flag in FOREIGN:
             self._foreign(flag, value, FOREIGN[flag])
+        elif flag.startswith(("--http2-", "--no-http2-")):
+            self._foreign(flag, value, HTTP2)
         elif flag in QUESTIONS and flag.startswith("--"):
             raise UsageError(f"{flag}: takes no value, found {shown(value)}")
         else:

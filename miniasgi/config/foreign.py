@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["GUNICORN", "WEBSOCKET_NAMES", "Foreign", "websocket_advice", "worker_class_advice"]
+__all__ = [
+    "GRANIAN",
+    "GUNICORN",
+    "HTTP2",
+    "HYPERCORN",
+    "WEBSOCKET_NAMES",
+    "Foreign",
+    "loop_advice",
+    "parser_advice",
+    "websocket_advice",
+    "worker_class_advice",
+]
 
 
 class Foreign(NamedTuple):
@@ -23,6 +34,7 @@ class Foreign(NamedTuple):
     values: Mapping[str, str] | None = None
 
 
+HTTP2 = Foreign("not possible: HTTP/1.1 is spoken; a proxy in front can speak HTTP/2 with clients")
 _DAEMON = "not possible: a service manager runs it in the background, such as systemd (docs/deployment.md)"
 _USER = "not possible: start the server as this user, as systemd does with User= and Group="
 _DIRECTORY = "use --app-dir to import APP from another directory; paths are relative to the current one"
@@ -31,6 +43,7 @@ _SHORT_OF_THREADS = "leave it out: an ASGI application needs none, --executor-th
 _NAME = "leave it out: processes are named after APP where the package setproctitle is installed"
 _TEMPORARY = "leave it out: workers write no files to show that they live"
 _HOOKS = "use --hooks, or the application's own logging"
+_SIGNALS = "not possible: signals to the process of --pid tell a running server what to do (docs/workers.md)"
 _SYSLOG = "use --log-config with a handler of Python's logging"
 
 #: gunicorn's, under all their names.
@@ -78,11 +91,117 @@ GUNICORN: Mapping[str, Foreign] = {
     "--no-sendfile": Foreign("leave it out: files are sent as the system does it best"),
     "--do-handshake-on-connect": Foreign("leave it out: no handshake keeps another connection waiting"),
     "--suppress-ragged-eofs": Foreign("leave it out: a client that ends without saying so is no error"),
-    "--http-protocols": Foreign("not possible: HTTP/1.1 is spoken; a proxy in front can speak HTTP/2 with clients"),
+    "--http-protocols": HTTP2,
+    "--protocol": Foreign("leave it out: HTTP/1.1 is spoken, and --proxy-protocol in front of it if it is asked for"),
+    "-v": Foreign("use --version; --log-level debug has the server say more"),
+    "--control-socket": Foreign(_SIGNALS),
+    "--control-socket-mode": Foreign(_SIGNALS),
+    "--no-control-socket": Foreign("leave it out: there is none"),
+    "--forwarder-headers": Foreign("leave it out: fields of a name with _ are among the others, and mean nothing here"),
+    "--header-map": Foreign("leave it out: an application gets the fields as they are, not in an environment"),
+    **dict.fromkeys(
+        (
+            "--casefold-http-method",
+            "--permit-obsolete-folding",
+            "--permit-unconventional-http-method",
+            "--permit-unconventional-http-version",
+            "--strip-header-spaces",
+        ),
+        Foreign("not possible: what two readers could take for two things is refused"),
+    ),
+    "--asgi-disconnect-grace-period": Foreign("leave it out: applications are told, and may take their time"),
+    "--disable-redirect-access-to-syslog": Foreign(_SYSLOG),
+    "--dogstatsd-tags": Foreign(_HOOKS),
+    "--enable-backlog-metric": Foreign(_HOOKS),
+    "--uwsgi-allow-from": Foreign("not possible: HTTP/1.1 is spoken"),
+    "--paster": Foreign("not possible: APP is module:attribute, an ASGI application"),
+    "--paste-global": Foreign("not possible: APP is module:attribute, an ASGI application"),
+}
+
+#: hypercorn's that are not gunicorn's as well.
+HYPERCORN: Mapping[str, Foreign] = {
+    "--debug": Foreign("use --log-level debug"),
+    "--error-log": Foreign("use --error-logfile"),
+    "--insecure-bind": Foreign("not possible: a second server, or a proxy, redirects from plain HTTP"),
+    "--keyfile-password": Foreign("use --ssl-keyfile-password"),
+    "--quic-bind": Foreign("not possible: HTTP/1.1 is spoken; a proxy in front can speak HTTP/3 with clients"),
+    "--read-timeout": Foreign("use --timeout-request-header and --timeout-request-body"),
+    "--server-name": Foreign("not possible: a middleware of the application judges Host, or a proxy in front"),
+    "--verify-mode": Foreign("use --ssl-cert-reqs"),
+    "--websocket-ping-interval": Foreign("use --ws-ping-interval"),
+}
+
+_ONE_LOOP = "leave it out: each worker has one event loop, which --loop names"
+_METRICS = "not possible: the application, or a proxy in front, counts requests"
+_STATIC = "use --static DIR:/mount"
+
+#: granian's.
+GRANIAN: Mapping[str, Foreign] = {
+    "--backpressure": Foreign("use --limit-concurrency"),
+    "--blocking-threads": Foreign("use --executor-threads"),
+    "--blocking-threads-idle-timeout": Foreign("leave it out: threads stay"),
+    "--env-files": Foreign("use --env-file, with one file"),
+    "--http1-buffer-size": Foreign("use --limit-request-head"),
+    # Not an alias: a time in milliseconds would be a thousand times as long.
+    "--http1-header-read-timeout": Foreign("use --timeout-request-header, in seconds: 30 for 30000"),
+    "--http1-keep-alive": Foreign("leave it out: connections are kept alive, --timeout-keep-alive says for how long"),
+    "--no-http1-keep-alive": Foreign("not possible: --timeout-keep-alive 1 closes those that are idle soon"),
+    "--http1-pipeline-flush": Foreign("leave it out: what is answered at once is written at once"),
+    "--no-http1-pipeline-flush": Foreign("leave it out: what is answered at once is written at once"),
+    "--log": Foreign("leave it out: the server writes a log, --log-level says how much"),
+    "--no-log": Foreign("use --log-level critical and --no-access-log"),
+    **dict.fromkeys(
+        ("--metrics", "--no-metrics", "--metrics-address", "--metrics-port", "--metrics-scrape-interval"),
+        Foreign(_METRICS),
+    ),
+    "--no-ws": Foreign("use --ws none"),
+    "--process-name": Foreign(_NAME),
+    "--reload-ignore-dirs": Foreign("use --reload-exclude"),
+    "--reload-ignore-paths": Foreign("use --reload-exclude"),
+    "--reload-ignore-patterns": Foreign("use --reload-exclude, with patterns such as *.tmp"),
+    "--reload-ignore-worker-failure": Foreign("leave it out: --reload waits for the next change"),
+    "--no-reload-ignore-worker-failure": Foreign("leave it out: --reload waits for the next change"),
+    "--reload-paths": Foreign("use --reload-dir"),
+    "--reload-tick": Foreign("use --reload-delay, in seconds"),
+    "--respawn-failed-workers": Foreign("leave it out: a worker that dies is replaced"),
+    "--no-respawn-failed-workers": Foreign("not possible: a worker that dies is replaced"),
+    "--respawn-interval": Foreign("leave it out: workers that die over and over are replaced more and more slowly"),
+    "--rss-sample-interval": Foreign("leave it out: --workers-max-rss is looked at each second"),
+    "--rss-samples": Foreign("leave it out: --workers-max-rss is looked at each second"),
+    "--runtime-blocking-threads": Foreign(_ONE_LOOP),
+    "--runtime-mode": Foreign(_ONE_LOOP),
+    "--runtime-threads": Foreign(_ONE_LOOP),
+    "--task-impl": Foreign(_ONE_LOOP),
+    "--ssl-ca": Foreign("use --ssl-ca-certs"),
+    "--ssl-certificate": Foreign("use --ssl-certfile"),
+    "--ssl-client-verify": Foreign("use --ssl-cert-reqs required"),
+    "--no-ssl-client-verify": Foreign("leave it out: it is so by default"),
+    "--ssl-crl": Foreign("use --ssl-context-factory, which can load lists of revoked certificates"),
+    "--ssl-protocol-min": Foreign("use --ssl-min-version 1.2 or 1.3"),
+    "--static-path-dir-to-file": Foreign("use --index"),
+    "--static-path-expires": Foreign("use --cache-control, such as --cache-control *=max-age=86400"),
+    "--static-path-mount": Foreign(_STATIC),
+    "--static-path-route": Foreign(_STATIC),
+    "--uds-permissions": Foreign("use --uds-mode"),
+    "--url-path-prefix": Foreign("use --root-path"),
+    "--workers-kill-timeout": Foreign("use --timeout-graceful-shutdown"),
+    "--working-dir": Foreign(_DIRECTORY),
 }
 
 #: Of --ws: other names for the same.
 WEBSOCKET_NAMES: Mapping[str, str] = {"websockets-sansio": "websockets"}
+
+
+def loop_advice(word: str) -> str:
+    """What is said of the value *word* of ``--loop``; empty if nothing is known of it."""
+    return "leave --loop out, auto is the fastest one installed" if word in ("zuvloop", "rloop", "winloop") else ""
+
+
+def parser_advice(word: str) -> str:
+    """What is said of the value *word* of ``--http``; empty if nothing is known of it."""
+    if word in ("1", "2"):
+        return "leave --http out, it names the parser, and HTTP/1.1 is spoken"
+    return "leave --http out, all parsers mean the same" if word == "zttp" else ""
 
 
 def websocket_advice(word: str) -> str:

@@ -127,9 +127,11 @@ def whole(
     return _counted(Kind(metavar, _integer), least, most, expected, none if optional else "")
 
 
-def size(*, optional: bool = False) -> Kind:
-    expected = "a size of at least 1 octet, such as 65536, 64k, 10m or 1g"
-    return _counted(Kind("SIZE", read_octets, show_octets, "octets"), 1, None, expected, "no limit" if optional else "")
+def size(least: int = 1, *, optional: bool = False) -> Kind:
+    bound, small = ("1 octet", "65536, 64k, ") if least == 1 else (show_octets(least), "")
+    expected = f"a size of at least {bound}, such as {small}10m or 1g"
+    kind = Kind("SIZE", read_octets, show_octets, "octets")
+    return _counted(kind, least, None, expected, "no limit" if optional else "")
 
 
 def read_octets(value: object) -> int | None:

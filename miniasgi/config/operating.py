@@ -89,7 +89,8 @@ class OperatingOptions:
 
     limit_request_line: int = option(16 * KIB, size(), group="Limits",
         help="Longest request line; a longer one is answered 414.")
-    limit_request_field_size: int = option(16 * KIB, size(), group="Limits",
+    # The alias is as gunicorn spells it.
+    limit_request_field_size: int = option(16 * KIB, size(), group="Limits", aliases=("--limit-request-field_size",),
         help="Longest single field, name and value; a longer one is answered 431.")
     # 100: as Apache's LimitRequestFields.
     limit_request_fields: int = option(100, whole(1), group="Limits",
@@ -103,7 +104,7 @@ class OperatingOptions:
     limit_queue: int = option(1000, whole(0), group="Limits",
         help="Most requests that wait for --limit-concurrency; further ones are answered 503.")
 
-    timeout_request_header: float = option(10.0, duration(), group="Timeouts", aliases=("--http1-header-read-timeout",),
+    timeout_request_header: float = option(10.0, duration(), group="Timeouts",
         help="For a request head to arrive whole, also on a new connection that never speaks; then 408.")
     timeout_request_body: float = option(30.0, duration(), group="Timeouts",
         help="For the next piece of content that the application waits for to arrive; then 408.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .addresses import BINDS, MODE, OWNER, UDS, Address
-from .foreign import WEBSOCKET_NAMES, websocket_advice, worker_class_advice
+from .foreign import WEBSOCKET_NAMES, loop_advice, parser_advice, websocket_advice, worker_class_advice
 from .kinds import (
     ADDRESS,
     DIRECTORY,
@@ -86,17 +86,19 @@ class ServingOptions:
         help="Time after which a worker is replaced.")
     workers_lifetime_jitter: float = option(0.0, duration(zero=True), group="Workers",
         help="Most that is added at random to --workers-lifetime.")
-    workers_max_rss: int | None = option(None, size(optional=True), group="Workers",
+    # 1 MiB: less than any Python takes; who has typed 512 for 512 MiB, as granian has it, learns that it is octets.
+    workers_max_rss: int | None = option(None, size(MIB, optional=True), group="Workers",
         help="Memory (resident set) above which a worker is replaced.")
     hooks: str = option("", REFERENCE, group="Workers",
         help="Object with any of on_start, on_worker_start, on_worker_stop and on_stop, to be called then.")
     pid: str = option("", FILE, group="Workers", aliases=("-p", "--pid-file"),
         help="File that holds the number of the process to send signals to, while it runs.")
 
-    loop: str = option("auto", choice("auto", "asyncio", "uvloop", reference="module:callable"), group="Implementation",
+    loop: str = option("auto", choice("auto", "asyncio", "uvloop", reference="module:callable",
+        advice=loop_advice), group="Implementation",
         help="Event loop: auto is the fastest one installed, module:callable makes your own.")
-    http: str = option("auto", choice("auto", "handwritten", "h11", "httptools", reference="module:factory"),
-        group="Implementation",
+    http: str = option("auto", choice("auto", "handwritten", "h11", "httptools", reference="module:factory",
+        advice=parser_advice), group="Implementation",
         help="HTTP/1.1 parser: auto is the fastest one installed, module:factory makes your own. All mean the same.")
 
     ws: str = option("auto", choice("auto", "websockets", "none", reference="module:factory", also=WEBSOCKET_NAMES,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .foreign import Foreign
+from .foreign import HTTP2, Foreign
 
 __all__ = ["REFUSED_OR_TAKEN", "ROWS", "Row"]
 
@@ -41,7 +41,6 @@ def _foreign(flag: str, foreign: Foreign, note: str = "") -> Row:
     return Row(flag, "", note, foreign)
 
 
-_HTTP2 = "not possible: HTTP/1.1 is spoken; a proxy in front can speak HTTP/2 with clients"
 _INTERFACES = {
     "auto": "",
     "asgi3": "",
@@ -60,9 +59,12 @@ ROWS: tuple[Row, ...] = (
     _same("--reload-exclude"),
     _same("--reload-delay"),
     _same("--workers", "WEB_CONCURRENCY is heeded; auto is the CPUs."),
-    _same("--loop"),
-    _same("--http", "auto is a parser of its own, which costs less than httptools here; all mean the same."),
-    _foreign("--http2", Foreign(_HTTP2)),
+    _same("--loop", "zuvloop is refused."),
+    _same(
+        "--http",
+        "auto is a parser of its own, which costs less than httptools here; all mean the same, so zttp is refused.",
+    ),
+    _foreign("--http2", HTTP2),
     _same("--ws", "websockets-sansio is websockets; wsproto is refused, because it would make no difference."),
     _same("--ws-max-size"),
     _same("--ws-max-queue"),

@@ -17,7 +17,8 @@ from miniasgi.hashed_names import HASHED_NAME
 BY_NAME = {each.name: each for each in OPTIONS}
 
 TIMEOUTS = [name for name in BY_NAME if name.startswith("timeout_")]
-SIZES = [each.name for each in OPTIONS if each.kind.unit == "octets"]
+# Not workers_max_rss, which has another bound.
+SIZES = [each.name for each in OPTIONS if each.kind.unit == "octets" and each.name != "workers_max_rss"]
 SWITCHES = [name for name, option in BY_NAME.items() if not option.kind.metavar]
 
 
@@ -185,6 +186,15 @@ def test_a_line_end_in_a_value_stays_out_of_the_error() -> None:
 )
 def test_a_size_is_in_octets_or_powers_of_1024(name: str, value: object, octets: int) -> None:
     assert getattr(Config.from_options(**{name: value}), name) == octets
+
+
+@pytest.mark.parametrize(("value", "octets"), [("1m", MIB), ("400m", 400 * MIB), (MIB, MIB), ("none", None)])
+def test_memory_is_a_size_that_a_process_can_have(value: object, octets: int | None) -> None:
+    assert Config.from_options(workers_max_rss=value).workers_max_rss == octets
+    for small in (1, "512", "1023k", MIB - 1, "x"):
+        assert refusal("workers_max_rss", small).endswith(
+            "expected a size of at least 1 MiB, such as 10m or 1g, or none for no limit"
+        )
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -22,7 +22,6 @@ BY_NAME = {option.name: option for option in OPTIONS}
         ("--log-file", "error_logfile"),
         ("--keep-alive", "timeout_keep_alive"),
         ("--graceful-timeout", "timeout_graceful_shutdown"),
-        ("--http1-header-read-timeout", "timeout_request_header"),
         ("--h11-max-incomplete-event-size", "limit_request_head"),
     ],
 )

@@ -88,7 +88,7 @@ def test_memory_is_limited_only_where_the_system_tells_it(tmp_path: Path) -> Non
     missing = str(tmp_path / "missing")
     check(Config(), statm=missing)
     with pytest.raises(UsageError) as caught:
-        check(Config(workers_max_rss=1), statm=missing)
+        check(Config(workers_max_rss=1 << 20), statm=missing)
     assert str(caught.value) == (
         f"--workers-max-rss: found no {missing}, expected a system that says there how much memory a process has"
     )
