@@ -16,15 +16,13 @@ from contextlib import suppress
 from miniasgi._version import __version__
 from miniasgi.config import Config
 from miniasgi.config.arguments import Arguments, parse
-from miniasgi.config.sources import Settings, read_settings
+from miniasgi.config.sources import ENV_FILE_VARIABLE, Settings, read_settings
 from miniasgi.errors import StartupError, UsageError
 
 __all__ = ["main"]
 
 INTERRUPTED = 130  # as a shell reports SIGINT: 128 + 2
 CLOSED_PIPE = 141  # as a shell reports SIGPIPE: 128 + 13
-
-ENV_FILE_VARIABLE = "MINIASGI_ENV_FILE"
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "miniasgi") -> int:

@@ -28,7 +28,7 @@ def load_env_file(path: str, called: str) -> set[str]:
         ) from None
     before = set(os.environ)
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             load_dotenv(stream=file, override=False)
     except OSError as error:
         raise UsageError(f"{called}: cannot read {path!r}: {error.strerror or error}") from None

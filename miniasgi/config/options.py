@@ -14,7 +14,10 @@ from miniasgi.errors import UsageError
 
 from .kinds import Kind, Refused
 
-__all__ = ["Option", "did_you_mean", "option"]
+__all__ = ["PREFIX", "Option", "did_you_mean", "option"]
+
+#: How the names of variables begin.
+PREFIX = "MINIASGI_"
 
 T = TypeVar("T")
 
@@ -41,7 +44,7 @@ class Option:
     @property
     def env(self) -> str:
         """The name of its own environment variable."""
-        return "MINIASGI_" + self.flag.removeprefix("--").replace("-", "_").upper()
+        return PREFIX + self.flag.removeprefix("--").replace("-", "_").upper()
 
     @property
     def negative(self) -> str:
@@ -74,9 +77,9 @@ def option(
     return field(default=default, metadata={"option": Option(kind, group, help, flag, aliases, needs, variable)})
 
 
-def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """The end of an error line that offers the nearest of *names*; empty when none is near."""
+def did_you_mean(word: str, names: Iterable[str], *, prefix: str = "") -> str:
+    """The end of an error line that offers the nearest of *names*, behind a *prefix*; empty when none is near."""
     import difflib  # only a mistake pays for it
 
     near = difflib.get_close_matches(word, list(names), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"; did you mean {prefix}{near[0]}?" if near else ""

@@ -6,7 +6,7 @@ Changes nothing, so that the same can be read again while a server runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
@@ -15,13 +15,14 @@ from miniasgi.errors import UsageError
 
 from .arguments import Arguments
 from .config import OPTIONS, Config
-from .options import Option
+from .options import PREFIX, Option, did_you_mean
 from .toml_file import APP, Table, find_table, load_table, read_value
 
-__all__ = ["DEFAULT", "Origin", "Settings", "Source", "read_settings"]
+__all__ = ["DEFAULT", "ENV_FILE_VARIABLE", "Origin", "Settings", "Source", "read_settings"]
 
 APP_VARIABLE = "MINIASGI_APP"
 CONFIG_VARIABLE = "MINIASGI_CONFIG"
+ENV_FILE_VARIABLE = "MINIASGI_ENV_FILE"
 
 
 class Source(Enum):
@@ -99,7 +100,8 @@ def read_settings(
     if table is not None:
         _read_table(found, table)
     app = found.values.pop(APP, None)
-    settings = Settings(app, Config(**found.values), found.origins, (warning,) if warning else ())
+    warnings = (*_misspelt(environ), *filter(None, [warning]))
+    settings = Settings(app, Config(**found.values), found.origins, warnings)
     _check_needs(settings)
     return settings
 
@@ -138,6 +140,18 @@ def _means_something(option: Option) -> bool:
     except UsageError:
         return False
     return True
+
+
+def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
+    """A warning for each variable that is nearly an option's. Those that are far from any may be somebody else's."""
+    known = {option.env for option in OPTIONS} | {APP_VARIABLE, CONFIG_VARIABLE, ENV_FILE_VARIABLE}
+    for variable in environ:
+        if variable.startswith(PREFIX) and variable not in known:
+            # Without what all have in common, which would make all of them near.
+            names = [each.removeprefix(PREFIX) for each in known]
+            near = did_you_mean(variable.removeprefix(PREFIX), names, prefix=PREFIX)
+            if near:
+                yield f"{variable}: no such option, so it means nothing{near}"
 
 
 def _find_table(arguments: Arguments, environ: Mapping[str, str]) -> tuple[Table | None, str]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from miniasgi.errors import UsageError
 
 from .addresses import MODE
+from .arguments import FILES, QUESTIONS
 from .config import OPTIONS
 from .options import Option, did_you_mean
 
@@ -21,6 +22,7 @@ PYPROJECT = "pyproject.toml"
 #: Stands for APP among the options.
 APP = "app"
 _EXPECTED = "expected options in TOML"
+_TYPED_ALONE = {each.lstrip("-") for each in (*FILES, *QUESTIONS) if each.startswith("--")}
 
 
 class Table(NamedTuple):
@@ -59,7 +61,7 @@ def load_table(path: str) -> Table:
         with open(path, "rb") as file:
             octets = file.read()
     except (OSError, ValueError) as error:  # ValueError: NUL in the path
-        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise UsageError(f"{path or repr(path)}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     found = _parse(octets, path)
     if os.path.basename(path) == PYPROJECT:
         table = _tool(found)
@@ -92,7 +94,8 @@ def _parse(octets: bytes, path: str) -> dict[str, Any]:
     import tomllib  # most starts need none
 
     try:
-        return tomllib.loads(octets.decode().replace("\r\n", "\n"))
+        # Editors on Windows begin a file with a mark of its encoding.
+        return tomllib.loads(octets.decode("utf-8-sig").replace("\r\n", "\n"))
     except UnicodeDecodeError:
         raise UsageError(f"{path}: found octets that are not UTF-8, {_EXPECTED}") from None
     except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
@@ -127,6 +130,10 @@ def _hint(key: str, value: object) -> str:
     if key == "tool" and isinstance(value, dict) and "miniasgi" in value:
         return f"; expected options at the top: [tool.miniasgi] is for a file called {PYPROJECT}"
     plain = key.lstrip("-").replace("_", "-")
+    if plain in _TYPED_ALONE:
+        return "; it can be typed, but not stand in a file"
+    if isinstance(value, dict) and plain not in _KEYS:
+        return "; expected options at the top, in no table"
     if plain in _KEYS:
         return f"; did you mean {plain}?"
     for also in (plain, key):

@@ -23,11 +23,16 @@ _STATUS_COLORS = {"2": "\x1b[32m", "3": "\x1b[36m", "4": "\x1b[33m", "5": "\x1b[
 def wants_colors(asked: bool | None, stream: object) -> bool:
     """Whether lines on *stream* are coloured: as *asked*, or, where that is None, if somebody looks at a terminal.
 
-    https://no-color.org has NO_COLOR, which says no if it is not empty.
+    https://no-color.org has NO_COLOR, which says no if it is not empty, and https://force-color.org has FORCE_COLOR,
+    which says yes, as where a program that shows colours reads a pipe.
     """
     if asked is not None:
         return asked
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    if os.environ.get("TERM") == "dumb":
         return False
     try:
         return bool(stream.isatty())  # type: ignore[attr-defined]  # what stands for standard error may have none

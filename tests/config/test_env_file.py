@@ -50,6 +50,15 @@ def test_variables_are_set_except_those_that_are_there(tmp_path: Path, monkeypat
 
 
 @pytest.mark.usefixtures("dotenv")
+def test_a_mark_of_the_encoding_at_the_start_is_no_part_of_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MINIASGI_PORT", raising=False)
+    assert load_env_file(written(tmp_path, "\ufeffMINIASGI_PORT=2\n"), "--env-file") == {"MINIASGI_PORT"}
+    monkeypatch.delenv("MINIASGI_PORT")
+
+
+@pytest.mark.usefixtures("dotenv")
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     assert refusal(missing) == f"--env-file: cannot read {missing!r}: No such file or directory"

@@ -148,6 +148,23 @@ def test_a_warning_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read() == Settings(None, Config(), {}, ("look out",))
 
 
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("MINIASGI_PROT", "MINIASGI_PORT"),
+        ("MINIASGI_WORKER", "MINIASGI_WORKERS"),
+        ("MINIASGI_NO_ACCESS_LOG", "MINIASGI_ACCESS_LOG"),
+        ("MINIASGI_ENV_FILES", "MINIASGI_ENV_FILE"),
+        ("MINIASGI_ZZZZZZ", None),
+        ("MINIASGI_", None),
+        ("PROT", None),
+    ],
+)
+def test_a_variable_that_is_nearly_an_options_is_a_warning(variable: str, meant: str | None) -> None:
+    expected = (f"{variable}: no such option, so it means nothing; did you mean {meant}?",) if meant else ()
+    assert read(**{variable: "1", "MINIASGI_CONFIG": "/dev/null"}).warnings == expected
+
+
 def test_a_wrong_value_is_refused_by_file_and_key() -> None:
     assert refusal(file="keep = 1").startswith("my.toml: keep: no such option")
     assert refusal(file="max_request = 1").startswith("my.toml: max_request: no such option")

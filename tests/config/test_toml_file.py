@@ -79,10 +79,17 @@ def test_every_option_has_a_key(option: Option) -> None:
         ("no-access-log", "; did you mean access-log = false?"),
         ("zzzzzz", ""),
         ("http2", "; did you mean http?"),
+        ("config", "; it can be typed, but not stand in a file"),
+        ("env_file", "; it can be typed, but not stand in a file"),
+        ("check-config", "; it can be typed, but not stand in a file"),
     ],
 )
 def test_a_key_that_is_no_option_is_refused_with_the_nearest(key: str, hint: str) -> None:
     assert refusal(f'port = 1\n"{key}" = true') == f"{key}: no such option{hint}"
+
+
+def test_a_table_that_is_no_option_is_answered_with_where_options_stand() -> None:
+    assert refusal("[server]\nport = 1") == "server: no such option; expected options at the top, in no table"
 
 
 def test_one_option_under_two_names_is_refused() -> None:
@@ -140,12 +147,18 @@ def test_line_ends_may_be_those_of_windows() -> None:
     assert set(load(b"port = 1\r\nworkers = 2\r\n").entries) == {"port", "workers"}
 
 
+def test_a_mark_of_the_encoding_at_the_start_is_passed_over() -> None:
+    assert set(load("\ufeffport = 1".encode()).entries) == {"port"}
+
+
 def test_a_file_that_cannot_be_read_is_one_line(directory: Path) -> None:
     (directory / "a").mkdir()
     for path, reason in (("missing.toml", "No such file or directory"), ("a", "Is a directory")):
         with pytest.raises(UsageError) as caught:
             load_table(path)
         assert str(caught.value) == f"{path}: cannot be read: {reason}"
+    with pytest.raises(UsageError, match=r"^'': cannot be read: No such file or directory$"):
+        load_table("")
     with pytest.raises(UsageError, match="cannot be read: embedded null byte"):
         load_table("a\0b")
 

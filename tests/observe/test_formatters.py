@@ -163,12 +163,13 @@ class Terminal(io.StringIO):
         ({"NO_COLOR": "1"}, False),
         ({"NO_COLOR": "0"}, False),
         ({"NO_COLOR": ""}, True),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
     ],
 )
 def test_a_terminal_is_coloured_unless_the_environment_says_otherwise(
     environ: dict[str, str], colored: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("NO_COLOR", "TERM"):
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
@@ -179,7 +180,17 @@ def test_a_terminal_is_coloured_unless_the_environment_says_otherwise(
     assert wants_colors(False, Terminal()) is False
 
 
+def test_colours_can_be_had_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    for value, colored in (("1", True), ("", False)):
+        monkeypatch.setenv("FORCE_COLOR", value)
+        assert wants_colors(None, io.StringIO()) is colored
+        assert wants_colors(False, io.StringIO()) is False
+
+
 def test_what_cannot_say_that_it_is_a_terminal_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     closed = io.StringIO()
