@@ -61,9 +61,10 @@ def help_text(prog: str, columns: int | None = None) -> str:
     """What --help prints on a terminal of so many *columns*, by default this one's; never too wide to read."""
     import shutil  # not needed to serve
 
-    width = min(max(columns or shutil.get_terminal_size().columns, 80), 100)
+    # 30: below it words stand alone; 100: above it lines are hard to follow.
+    width = min(max(columns or shutil.get_terminal_size().columns, 30), 100)
     lines = [f"usage: {prog} APP [options]", f"       {prog} --static DIR [options]", f"       {prog} -c FILE", ""]
-    lines += ["Serve an ASGI application, a directory of files or both over HTTP/1.1.", ""]
+    lines += [*textwrap.wrap("Serve an ASGI application, a directory of files or both over HTTP/1.1.", width), ""]
     for name, meaning in BESIDES:
         lines += _entry(name, meaning, width)
     group = ""
@@ -75,16 +76,18 @@ def help_text(prog: str, columns: int | None = None) -> str:
         default = option.kind.show(option.default)
         others = [*option.aliases, *([f"${option.variable}"] if option.variable else [])]
         also = f" Also {', '.join(others)}." if others else ""
-        shown = f" [{default}]" if default and option.kind is not FLAG else ""
-        lines += _entry(f"{flags} {option.kind.form}".rstrip(), option.meaning + also + shown, width)
+        # A no-break space, until the lines are made.
+        shown = f"[{default}]".replace(" ", "\u00a0") if default and option.kind is not FLAG else ""
+        meaning = f"{option.meaning}{also} {shown}".rstrip()
+        lines += _entry(f"{flags} {option.kind.form}".rstrip(), meaning, width)
     lines += ["", *textwrap.wrap(SOURCES, width), "", EXAMPLES.format(prog=prog)]
     return "\n".join(lines)
 
 
 def _entry(name: str, meaning: str, width: int) -> list[str]:
-    # 30: most names stand beside their meaning, and 80 columns leave 50 for that.
-    indent = " " * 30
-    wrapped = textwrap.wrap(meaning, width - 30, break_on_hyphens=False)
-    beside = len(name) <= 26
-    first = f"  {name}".ljust(30) + wrapped.pop(0) if beside else f"  {name}"
-    return [first, *(indent + line for line in wrapped)]
+    # 30: most names stand beside their meaning, and 80 columns leave 50 for that. On a narrow terminal it stands below.
+    column = 30 if width >= 70 else 6
+    wrapped = [line.replace("\u00a0", " ") for line in textwrap.wrap(meaning, width - column, break_on_hyphens=False)]
+    beside = len(name) <= column - 4
+    first = f"  {name}".ljust(column) + wrapped.pop(0) if beside else f"  {name}"
+    return [first, *(" " * column + line for line in wrapped)]

@@ -30,10 +30,26 @@ def test_help_names_every_option_its_group_and_its_default() -> None:
     )
 
 
-@pytest.mark.parametrize(("columns", "widest"), [(20, 80), (80, 80), (93, 93), (300, 100)])
+@pytest.mark.parametrize(("columns", "widest"), [(80, 80), (93, 93), (300, 100)])
 @pytest.mark.parametrize("prog", ["miniasgi", "python -m miniasgi"])
 def test_help_fits_the_terminal(prog: str, columns: int, widest: int) -> None:
     assert max(len(line) for line in help_text(prog, columns).splitlines()) <= widest
+
+
+@pytest.mark.parametrize(("columns", "widest"), [(5, 30), (40, 40), (69, 69)])
+def test_on_a_narrow_terminal_a_meaning_stands_below_its_option(columns: int, widest: int) -> None:
+    text = help_text("miniasgi", columns)
+    assert "\n  --factory\n      APP is a " in text
+    names = {"usage", "miniasgi", "--"}  # what is one line anyhow
+    long = [line for line in text.splitlines() if len(line) > widest]
+    assert all(any(name in line for name in names) for line in long)
+
+
+def test_a_default_is_not_cut_in_two() -> None:
+    text = help_text("miniasgi", 80)
+    assert "[16 MiB]\n" in text
+    assert all(line.count("[") == line.count("]") for line in text.splitlines() if "[16" in line or "KiB]" in line)
+    assert "\u00a0" not in text
 
 
 def test_help_names_what_is_no_option() -> None:
