@@ -170,7 +170,7 @@ def version_text() -> str:
     import platform  # not needed to serve, like the others that are imported where they are used
 
     lines = [f"miniasgi {__version__}", f"{platform.python_implementation()} {platform.python_version()}"]
-    return "\n".join(lines + [f"{name} {_version(name)}" for name in ("uvloop", "httptools", "h11")])
+    return "\n".join(lines + [f"{name} {_version(name)}" for name in ("uvloop", "httptools", "h11", "websockets")])
 
 
 def _version(package: str) -> str:

@@ -529,7 +529,7 @@ def test_version_names_what_the_server_runs_on(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("miniasgi ")
     assert lines[1].endswith(f" {'.'.join(map(str, sys.version_info[:3]))}")
-    assert lines[2:] == ["uvloop not installed", "httptools of-httptools", "h11 of-h11"]
+    assert lines[2:] == ["uvloop not installed", "httptools of-httptools", "h11 of-h11", "websockets of-websockets"]
 
 
 # Files
