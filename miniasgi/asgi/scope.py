@@ -53,7 +53,10 @@ class Origin:
     @property
     def peer(self) -> str:
         """The client's address for a log line."""
-        return f"{self.client[0]}:{self.client[1]}" if self.client else "-"
+        if not self.client:
+            return "-"
+        host, port = self.client
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def http_scope(head: RequestHead, origin: Origin) -> Scope:

@@ -92,6 +92,8 @@ class AccessLog:
         lines = self._lines
         if self._format is None:
             host, port = client or ("-", 0)
+            if ":" in host:
+                host = f"[{host}]"  # else the port would pass for a part of it
             request = '"-"' if head is None else head.line.log
             line = f"{self._stamp} {host}:{port} {request} {status} {octets} {seconds * 1000:.1f}ms"
             if more:

@@ -80,7 +80,7 @@ def _yaml(text: str) -> None:
     try:
         import yaml  # type: ignore[import-untyped, unused-ignore]  # with types-PyYAML it is typed
     except ImportError as error:
-        raise StartupError("the package PyYAML is not installed (pip install PyYAML)") from error
+        raise StartupError("the package PyYAML is not installed (pip install 'miniasgi[yaml]')") from error
     try:
         found = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none

@@ -222,3 +222,8 @@ def test_what_one_websocket_changes_no_other_sees() -> None:
     second = websocket_scope(request, shared, ["a"])
     assert second == websocket_scope(head(), origin(state={"pool": 1}, draining=draining), ["a"])
     assert (subprotocols, shared.state) == (["a"], {"pool": 1})
+
+
+def test_a_log_line_shows_where_an_address_ends() -> None:
+    clients = (("192.0.2.7", 5), ("2001:db8::7", 5), None)
+    assert [origin(client=client).peer for client in clients] == ["192.0.2.7:5", "[2001:db8::7]:5", "-"]

@@ -67,7 +67,7 @@ def test_a_line_says_when_from_where_what_status_size_and_how_long(logger: loggi
     log.flush()
     assert stream.getvalue() == (
         '2026-11-24 12:00:00 192.0.2.1:50000 "GET /a?b HTTP/1.1" 404 12345 1.2ms\n'
-        '2026-11-24 12:00:00 2001:db8::1:443 "POST / HTTP/1.1" 200 0 12500.0ms\n'
+        '2026-11-24 12:00:00 [2001:db8::1]:443 "POST / HTTP/1.1" 200 0 12500.0ms\n'
         '2026-11-24 12:00:00 -:0 "-" 400 0 0.0ms\n'
     )
 

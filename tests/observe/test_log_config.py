@@ -179,7 +179,7 @@ def test_yaml_without_its_package_names_the_package(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(builtins, "__import__", missing)
     file(tmp_path / "a.yaml", YAML)
     said = refused(tmp_path / "a.yaml", StartupError)
-    assert said == "the package PyYAML is not installed (pip install PyYAML)"
+    assert said == "the package PyYAML is not installed (pip install 'miniasgi[yaml]')"
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
