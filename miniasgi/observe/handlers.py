@@ -23,13 +23,13 @@ _logger = logging.getLogger("miniasgi.server")
 
 
 class BatchHandler(logging.StreamHandler[TextIO]):
-    """Writes records whose text may be many lines; a reader that has gone is said once, and never raised.
+    """Writes records whose text may be many lines; a reader that has gone, or a full disk, is said once, never raised.
 
     Several processes may write to what they have inherited as standard output, and each line arrives whole: always in a
     file, in a pipe if it has no more than PIPE_BUF octets (Linux: 4096), its end included.
     """
 
-    _broken = False
+    _broken = False  # whether lines are being lost, and it has been said
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -42,6 +42,9 @@ class BatchHandler(logging.StreamHandler[TextIO]):
             self.stream.flush()  # what the application has printed before
             # Past the stream's buffer: what another thread prints meanwhile would be added to the same write there.
             _write_lines(descriptor, octets)
+            if self._broken:
+                self._broken = False
+                _logger.info("access lines are written again")
         except Exception:
             self.handleError(record)
 

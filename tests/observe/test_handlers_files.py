@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from miniasgi.observe import handlers
 from miniasgi.observe.handlers import BatchFileHandler
 from miniasgi.observe.reopening import reopen_files
 from tests.support import ROOT
@@ -60,6 +62,29 @@ def test_a_file_that_others_have_closed_is_opened_again(tmp_path: Path, file_han
     file_handler.close()  # as dictConfig does with all handlers
     file_handler.handle(record("two"))
     assert (tmp_path / "log").read_text() == "one\ntwo\n"
+
+
+def test_a_disk_that_is_full_is_said_each_time_that_it_is(
+    tmp_path: Path, file_handler: BatchFileHandler, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = logging.getLogger("miniasgi.server")
+    server.addHandler(caplog.handler)
+    monkeypatch.setattr(server, "level", logging.INFO)
+    monkeypatch.setattr(server, "propagate", False)
+    write = os.write
+
+    def full(descriptor: int, octets: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    try:
+        for how in (full, full, write, write, full, write):
+            monkeypatch.setattr(handlers.os, "write", how)
+            file_handler.handle(record(how.__name__))
+    finally:
+        server.removeHandler(caplog.handler)
+    lost, again = "access lines are lost: [Errno 28] No space left on device", "access lines are written again"
+    assert [each.getMessage() for each in caplog.records] == [lost, again, lost, again]
+    assert (tmp_path / "log").read_text() == "write\nwrite\nwrite\n"
 
 
 def test_a_file_that_cannot_be_opened_again_is_said_once(
