@@ -16,7 +16,7 @@ from contextlib import suppress
 from miniasgi._version import __version__
 from miniasgi.config import Config
 from miniasgi.config.arguments import Arguments, parse
-from miniasgi.config.sources import ENV_FILE_VARIABLE, Settings, read_settings
+from miniasgi.config.sources import ENV_FILE_VARIABLE, Settings, own_variable, read_settings
 from miniasgi.errors import StartupError, UsageError
 
 __all__ = ["main"]
@@ -54,7 +54,7 @@ def _main(argv: Sequence[str], prog: str) -> int:
     read = _reader(arguments)
     settings = read()
     for warning in settings.warnings:
-        _say(f"miniasgi: warning: {warning}")
+        _warn(warning)
     if "print-config" in arguments.asked:
         from miniasgi.config.printed import settings_page
 
@@ -94,14 +94,15 @@ def _serve(app: str | None, config: Config, read: Callable[[], Settings]) -> int
 def _reader(arguments: Arguments) -> Callable[[], Settings]:
     """What reads the settings, also again while the server runs; the file of variables is read once, now."""
     named = arguments.files.get("env-file")
-    if named is None and ENV_FILE_VARIABLE in os.environ:
-        named = ENV_FILE_VARIABLE, os.environ[ENV_FILE_VARIABLE]
+    variable = None if named is not None else own_variable(os.environ, ENV_FILE_VARIABLE)
+    if variable is not None:
+        named = ENV_FILE_VARIABLE, variable
     from_file: dict[str, str] = {}
     if named is not None:
         from miniasgi.config.env_file import load_env_file  # for the few that have one
 
         called, path = named
-        from_file = dict.fromkeys(load_env_file(path, called), path)
+        from_file = dict.fromkeys(load_env_file(path, called, _warn), path)
     # A copy, because a hook of the user's may set variables later.
     environ = dict(os.environ)
     return lambda: read_settings(arguments, environ, from_file)
@@ -112,6 +113,10 @@ def _say(text: str) -> None:
     if sys.stderr is not None:  # else print() would take standard output
         with suppress(OSError):
             print(text, file=sys.stderr, flush=True)
+
+
+def _warn(text: str) -> None:
+    _say(f"miniasgi: warning: {text}")
 
 
 def _print(text: str) -> int:

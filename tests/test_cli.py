@@ -581,6 +581,13 @@ def test_variables_from_a_file_are_the_environments_own(
     )
 
 
+def test_a_file_of_variables_is_not_named_by_an_empty_one(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINIASGI_ENV_FILE", "")
+    assert refused(capsys, "a:b") == "MINIASGI_ENV_FILE: found nothing, expected a value; unset it for the default"
+
+
 def test_a_warning_about_files_stands_on_standard_error(
     server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

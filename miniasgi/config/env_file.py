@@ -5,23 +5,27 @@ Knows that file's form by that package alone. Does not know which variables mean
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Callable
 
 from miniasgi.errors import UsageError
 
 __all__ = ["load_env_file"]
 
 
-def load_env_file(path: str, called: str) -> set[str]:
+def load_env_file(path: str, called: str, warn: Callable[[str], None]) -> set[str]:
     """Set the variables of the file *path* in this process's environment, except those that are set there already.
 
-    Returns the names of those that have been set. Whatever this process starts later has them, too.
+    Returns the names of those that have been set. Whatever this process starts later has them, too. *warn* is told of
+    each line of the file that is passed over, because it says nothing.
 
     Raises UsageError: one line that begins with *called*, the option as the user wrote it; the package python-dotenv is
     missing, the file cannot be read, or a value cannot be a variable's.
     """
     try:
         from dotenv import load_dotenv
+        from dotenv.parser import parse_stream
     except ImportError:
         raise UsageError(
             f"{called}: the package python-dotenv is not installed (pip install 'miniasgi[env]')"
@@ -29,7 +33,15 @@ def load_env_file(path: str, called: str) -> set[str]:
     before = set(os.environ)
     try:
         with open(path, encoding="utf-8-sig") as file:
-            load_dotenv(stream=file, override=False)
+            bindings = list(parse_stream(file))
+        for binding in bindings:
+            if binding.error:
+                warn(
+                    f"{path}: line {binding.original.line}: found no variable, expected NAME=VALUE, and passed it over"
+                )
+        # Without those that the package would log itself, and not name the file.
+        good = "".join(binding.original.string for binding in bindings if not binding.error)
+        load_dotenv(stream=io.StringIO(good), override=False)
     except OSError as error:
         raise UsageError(f"{called}: cannot read {path!r}: {error.strerror or error}") from None
     except UnicodeDecodeError:

@@ -18,7 +18,7 @@ from .config import OPTIONS, Config
 from .options import PREFIX, Option, did_you_mean
 from .toml_file import APP, Table, find_table, load_table, read_value
 
-__all__ = ["DEFAULT", "ENV_FILE_VARIABLE", "Origin", "Settings", "Source", "read_settings"]
+__all__ = ["DEFAULT", "ENV_FILE_VARIABLE", "Origin", "Settings", "Source", "own_variable", "read_settings"]
 
 APP_VARIABLE = "MINIASGI_APP"
 CONFIG_VARIABLE = "MINIASGI_CONFIG"
@@ -114,19 +114,20 @@ def _read_environment(found: _Found, environ: Mapping[str, str], from_file: Mapp
     for option in OPTIONS:
         if option.name in found.values:
             continue
-        text = _own(environ, option.env)
+        text = own_variable(environ, option.env)
         if text is not None:
             found.add(option.name, option.read(text, option.env), origin(option.env))
         elif option.variable in environ and (environ[option.variable].strip() or _means_something(option)):
             value = option.read(environ[option.variable], option.variable)
             found.add(option.name, value, origin(option.variable))
     if APP not in found.values:
-        app = _own(environ, APP_VARIABLE)
+        app = own_variable(environ, APP_VARIABLE)
         if app is not None:
             found.add(APP, app.strip(), origin(APP_VARIABLE))
 
 
-def _own(environ: Mapping[str, str], variable: str) -> str | None:
+def own_variable(environ: Mapping[str, str], variable: str) -> str | None:
+    """The text of one of our own variables; None where it is unset. Raises UsageError where it is empty."""
     text = environ.get(variable)
     if text is not None and not text.strip():
         raise UsageError(f"{variable}: found nothing, expected a value; unset it for the default")
@@ -156,7 +157,7 @@ def _misspelt(environ: Mapping[str, str]) -> Iterator[str]:
 
 def _find_table(arguments: Arguments, environ: Mapping[str, str]) -> tuple[Table | None, str]:
     typed = arguments.files.get("config")
-    path = typed[1] if typed is not None else _own(environ, CONFIG_VARIABLE)
+    path = typed[1] if typed is not None else own_variable(environ, CONFIG_VARIABLE)
     return find_table() if path is None else (load_table(path), "")
 
 

@@ -28,9 +28,13 @@ def written(directory: Path, content: str | bytes) -> str:
     return str(file)
 
 
+def refuse(warning: str) -> None:
+    raise AssertionError(warning)
+
+
 def refusal(path: str) -> str:
     with pytest.raises(UsageError) as caught:
-        load_env_file(path, "--env-file")
+        load_env_file(path, "--env-file", refuse)
     return str(caught.value)
 
 
@@ -44,7 +48,7 @@ def test_variables_are_set_except_those_that_are_there(tmp_path: Path, monkeypat
     monkeypatch.setenv("MINIASGI_PORT", "1")
     monkeypatch.delenv("MINIASGI_HOST", raising=False)
     path = written(tmp_path, "# comment\nMINIASGI_PORT=2\nexport MINIASGI_HOST='::1'\nNOTHING\n")
-    assert load_env_file(path, "--env-file") == {"MINIASGI_HOST"}
+    assert load_env_file(path, "--env-file", refuse) == {"MINIASGI_HOST"}
     assert (os.environ["MINIASGI_PORT"], os.environ["MINIASGI_HOST"]) == ("1", "::1")
     assert "NOTHING" not in os.environ
 
@@ -54,8 +58,21 @@ def test_a_mark_of_the_encoding_at_the_start_is_no_part_of_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MINIASGI_PORT", raising=False)
-    assert load_env_file(written(tmp_path, "\ufeffMINIASGI_PORT=2\n"), "--env-file") == {"MINIASGI_PORT"}
+    assert load_env_file(written(tmp_path, "\ufeffMINIASGI_PORT=2\n"), "--env-file", refuse) == {"MINIASGI_PORT"}
     monkeypatch.delenv("MINIASGI_PORT")
+
+
+@pytest.mark.usefixtures("dotenv")
+def test_what_is_no_variable_is_a_warning_that_names_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "A_B_C=1\nthis is; none\nA_B_D=2\n")
+    warnings: list[str] = []
+    for _ in range(2):
+        assert load_env_file(path, "--env-file", warnings.append) == {"A_B_C", "A_B_D"}
+        del os.environ["A_B_C"], os.environ["A_B_D"]
+    assert warnings == [f"{path}: line 2: found no variable, expected NAME=VALUE, and passed it over"] * 2
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.usefixtures("dotenv")
