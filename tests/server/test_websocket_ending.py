@@ -15,6 +15,7 @@ from miniasgi.observe.logs import BatchHandler
 from miniasgi.server import websocket
 from miniasgi.server.websocket import codec_factory
 from miniasgi.websocket import codec as codecs
+from miniasgi.websocket.codec import Codec, Offer, Sink
 from tests.server.conftest import MakeWire
 from tests.server.test_websocket import Guided, disconnect, frames, join, session
 from tests.support import Wire
@@ -309,12 +310,17 @@ def test_a_session_has_one_line_when_it_has_ended(make_wire: MakeWire) -> None:
 # What --ws names
 
 
+def make_codec(sink: Sink, offer: Offer) -> Codec:
+    raise AssertionError("it is not called: no client has come")
+
+
 def test_what_ws_names_is_a_codec_or_a_factory_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codecs, "load", lambda name: f"codec {name}")
     assert codec_factory("auto") == "codec auto"
-    assert codec_factory("miniasgi.server.websocket:codec_factory") is codec_factory
-    with pytest.raises(StartupError, match="WebSocket codec factory"):
-        codec_factory("miniasgi.server.websocket:nothing")
+    assert codec_factory(f"{__name__}:make_codec") is make_codec
+    for name in ("nothing", "codec_factory"):  # what is not there, and what takes something else
+        with pytest.raises(StartupError, match="WebSocket codec factory"):
+            codec_factory(f"{__name__}:{name}")
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
