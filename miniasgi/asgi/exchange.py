@@ -89,21 +89,26 @@ class Exchange(RequestSide):
         """Call the application, and see to it that its request is answered."""
         try:
             await app(scope, self.receive, self.send)
-        except ClientDisconnected:
-            pass
+        except ClientDisconnected as error:
+            # Another request's, of one who sends to many: this one's client still waits for its answer.
+            if not self.gone and self._state < COMPLETE:
+                self._log_failure(error)
+                self._fail()
         except CancelledError as error:
             if self._is_unfinished() and not self.gone:  # else it is the server that ends it
                 logger.error("%s: the application was cancelled%s", self.label, self._when(), exc_info=error)
             self._fail()
             raise
-        except Exception as error:
-            self._log_failure(error)
-            self._fail()
         except (SystemExit, KeyboardInterrupt) as error:
             self._fail()
             # From the loop: out of a task that runs inside a transport's callback, uvloop would take it for a fault of
             # the connection, and the process would live on.
             self.source.loop.call_soon(_raise, error)
+        except GeneratorExit:
+            raise  # nobody runs the coroutine any more, and there may be no loop left to answer with
+        except BaseException as error:  # some are no Exception: groups of such, or what ends a test
+            self._log_failure(error)
+            self._fail()
         else:
             if self._state < COMPLETE and not self.gone:
                 logger.error("%s: the application returned%s", self.label, self._when())
@@ -232,7 +237,7 @@ class Exchange(RequestSide):
             size = status.st_size
             self._declare(size)
             self._begin()
-            await self.source.write_file(self, file, 0, size)
+            await self._write_file(file, 0, size)
         finally:
             os.close(file)
         self._end_files()
@@ -242,10 +247,17 @@ class Exchange(RequestSide):
         part = FilePart(message)
         if self._state == HELD:
             self._begin()
-        await self.source.write_file(self, part.file, part.offset, part.count)
+        await self._write_file(part.file, part.offset, part.count)
         part.advance()
         if not message.get("more_body", False):
             self._end_files()
+
+    async def _write_file(self, file: int, offset: int, count: int) -> None:
+        try:
+            await self.source.write_file(self, file, offset, count)
+        except ClientDisconnected:
+            self.gone = True  # as the connection is about to learn
+            raise
 
     def _end_files(self) -> None:
         if self.gone:
@@ -286,7 +298,7 @@ class Exchange(RequestSide):
         self.gone = True
         self.disconnect()
 
-    def _log_failure(self, error: Exception) -> None:
+    def _log_failure(self, error: BaseException) -> None:
         if isinstance(error, FileEnded):
             # Neither the application's mistake nor the server's: a traceback would send its reader the wrong way.
             logger.warning("%s: the response was cut: %s", self.label, error)

@@ -734,6 +734,37 @@ def test_an_application_may_end_the_process_and_its_request_is_answered_first(st
     run(test())
 
 
+def test_a_client_that_goes_while_a_file_is_sent_is_no_error_though_its_connection_has_not_been_told(
+    file: Any, logged: Records
+) -> None:
+    async def test() -> None:
+        async def write_file(exchange: Exchange, file: int, offset: int, count: int) -> None:
+            raise ClientDisconnected("the client has gone")
+
+        for message in (KINDS["path"] | {"path": file.name}, KINDS["file"] | {"file": file}):
+            writer = RecordingWriter()
+            writer.write_file = write_file  # type: ignore[method-assign]
+            exchange = Exchange(writer, head())
+            await exchange.run(sends(START, message), {})
+            assert (exchange.gone, writer.names, logged.errors) == (True, ["start_response"], [])
+
+    run(test())
+
+
+def test_a_coroutine_that_is_closed_answers_nothing() -> None:
+    async def test() -> None:
+        async def waits(scope: Scope, receive: Receive, send: Send) -> None:
+            await asyncio.sleep(3600)
+
+        writer = RecordingWriter()
+        running = Exchange(writer, head()).run(waits, {})
+        running.send(None)
+        running.close()
+        assert writer.calls == []
+
+    run(test())
+
+
 async def cancelled(state: str, *, gone: bool) -> RecordingWriter:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await sends(*STATES[state])(scope, receive, send)

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 import pytest
 
+from miniasgi.errors import ClientDisconnected
 from miniasgi.server.ending import State
 from miniasgi.types import Receive, Scope, Send
 from tests.server.apps import Gate, Listening, answers, body, echo, hello, replies, start
@@ -437,6 +438,33 @@ def test_an_application_that_fails_before_its_response_is_answered_for(
     assert len(errors) == 2
     assert errors[0].exc_info is not None
     assert '"GET / HTTP/1.1"' in errors[0].getMessage()
+
+
+class NoException(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [NoException(), BaseExceptionGroup("two", [NoException()]), ClientDisconnected("another client has gone")],
+    ids=["BaseException", "group", "another's disconnect"],
+)
+def test_whatever_an_application_raises_its_client_is_answered(
+    make_wire: MakeWire, caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
+    async def raises(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/late":
+            await start(send)
+            await body(send, b"part", more=True)
+        raise error
+
+    wire = make_wire(raises)
+    assert wire.exchange(GET) == FAILURE
+    assert wire.state is State.IDLE
+    assert wire.exchange(get("/late")) == b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n"
+    assert wire.state >= State.CLOSING
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert [record.exc_info and record.exc_info[1] for record in errors] == [error, error]
 
 
 def test_an_application_that_fails_in_mid_response_is_cut(make_wire: MakeWire) -> None:
