@@ -18,7 +18,8 @@ logger = logging.getLogger("miniasgi.server")
 class Lifespan:
     """One application's lifespan.
 
-    *mode* is "on", "off" or "auto", which takes an application that raises at once for one without a lifespan.
+    *mode* is "on", "off" or "auto", which takes an application that raises at once for one without a lifespan. One that
+    exits at once has failed.
     *draining* is what the application is given to see that the server begins to stop; without one given, it never does.
     """
 
@@ -97,7 +98,8 @@ class Lifespan:
             elif self._started.done():
                 # Exits and interrupts asked for in there must not end the loop before it has been drained.
                 logger.error("the application's lifespan failed", exc_info=error)
-            elif self._mode == "on":
+            elif self._mode == "on" or isinstance(error, (SystemExit, KeyboardInterrupt)):
+                # Whoever exits knows the event, and does not want to be served.
                 logger.error("the application's lifespan failed", exc_info=error)
                 self._started.set_result(repr(error))
             else:

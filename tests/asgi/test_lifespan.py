@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Coroutine
 from typing import Any
 
@@ -146,7 +147,7 @@ def test_off_tells_nothing() -> None:
     run(test())
 
 
-@pytest.mark.parametrize("app", [raises, raises_when_told, returns, exits, cancels_itself])
+@pytest.mark.parametrize("app", [raises, raises_when_told, returns, cancels_itself])
 def test_auto_tolerates_an_application_without_a_lifespan(app: App, logged: Records) -> None:
     async def test() -> None:
         lifespan = Lifespan(app, "auto")
@@ -157,12 +158,26 @@ def test_auto_tolerates_an_application_without_a_lifespan(app: App, logged: Reco
     run(test())
 
 
+async def interrupts(scope: Scope, receive: Receive, send: Send) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("mode", ["on", "auto"])
+@pytest.mark.parametrize(("app", "found"), [(exits, "SystemExit(5)"), (interrupts, "KeyboardInterrupt()")])
+def test_an_application_that_exits_is_not_served(mode: str, app: App, found: str, logged: Records) -> None:
+    async def test() -> None:
+        with pytest.raises(StartupError, match=f"^application start-up failed: {re.escape(found)}$"):
+            await Lifespan(app, mode).start_up()
+        assert len(logged.errors) == 1
+
+    run(test())
+
+
 @pytest.mark.parametrize(
     ("app", "found"),
     [
         (raises, "AssertionError('only http')"),
         (raises_when_told, "KeyError('http_version')"),
-        (exits, "SystemExit(5)"),
         (returns, "it returned from its lifespan before 'lifespan.startup.complete'"),
         (cancels_itself, "it returned from its lifespan before 'lifespan.startup.complete'"),
     ],
