@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from ..errors import BadRequest
-from ..http1.grammar import HOST, TOKEN
+from ..http1.grammar import TOKEN, is_host
 from ..http1.memory import Memory
 from ..types import Field, Fields
 from .scope import Origin
@@ -254,7 +254,7 @@ def _read_scheme(value: bytes, field: str) -> str:
 
 
 def _read_host(value: bytes, field: str) -> bytes:
-    if not HOST.fullmatch(value):
+    if not is_host(value):
         raise BadRequest(f"{field} {value[:80]!r}, expected a host")
     port = _split_host(value)[1]
     if port:

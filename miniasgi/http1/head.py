@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from ..errors import BadRequest, ExpectationFailed, NotImplementedMethod, UnknownCoding, VersionNotSupported
 from ..types import Fields
-from .grammar import AUTHORITY, BAD_ESCAPE, CONTENT_LENGTH, HOST, TARGET, TOKEN, VERSION
+from .grammar import AUTHORITY, BAD_ESCAPE, CONTENT_LENGTH, TARGET, TOKEN, VERSION, is_host
 
 __all__ = ["CHUNKED", "FORWARDING", "FieldSection", "RequestHead", "RequestLine"]
 
@@ -96,7 +96,7 @@ def _percent_decode(path: bytes) -> str:
 def _other_form(method: bytes, target: bytes) -> tuple[bytes, bytes]:
     """The authority and the rest of a target that is not in origin-form."""
     if method == b"CONNECT":
-        if not AUTHORITY.fullmatch(target):  # RFC 9112 §3.2.3: authority-form, and nothing else
+        if not is_host(target, AUTHORITY):  # RFC 9112 §3.2.3: authority-form, and nothing else
             raise BadRequest(f"CONNECT with target {target[:80]!r}, expected host:port")
         # RFC 9110 §9.3.6: an origin server is no proxy, and ASGI has no tunnels.
         raise NotImplementedMethod("CONNECT asks for a tunnel")
@@ -112,8 +112,8 @@ def _absolute(target: bytes) -> tuple[bytes, bytes]:
         raise BadRequest(f"target {target[:80]!r} has none of the four forms")
     cut = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
     authority, path = rest[:cut], rest[cut:]
-    # RFC 9110 §4.2.1: an empty host is an error; §4.2.4: so is userinfo, which HOST has no place for.
-    if not HOST.fullmatch(authority):
+    # RFC 9110 §4.2.1: an empty host is an error; §4.2.4: so is userinfo, which no host has a place for.
+    if not is_host(authority):
         raise BadRequest(f"target {target[:80]!r} has a malformed authority")
     return authority, path if path[:1] == b"/" else b"/" + path
 
@@ -160,7 +160,7 @@ class FieldSection:
                     # RFC 9112 §3.2: more than one Host, or one with an invalid value, must get a 400.
                     if self.has_host:
                         raise BadRequest("more than one Host field")
-                    if value and not _match_host(value):
+                    if value and not _is_host(value):
                         raise BadRequest(f"malformed Host {value[:80]!r}")
                     self.has_host = True
                 elif value == b"keep-alive" and name == b"connection":
@@ -202,7 +202,7 @@ class FieldSection:
 
 
 # A server has few names, and clients say them in each request.
-_match_host = lru_cache(maxsize=64)(HOST.fullmatch)
+_is_host = lru_cache(maxsize=64)(is_host)
 
 #: By which a proxy says where a request comes from: RFC 7239, and what came before it.
 FORWARDING = frozenset(

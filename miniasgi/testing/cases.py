@@ -87,8 +87,8 @@ _FIELDS_REFUSED = {
     b"Transfer-Encoding: chunked;a=b|Transfer-Encoding: 'chunked'|Transfer-Encoding: chunked\x80",
     417: b"Expect: 200-ok|Expect: 100-continue, x|Expect: 100-continue;a=b",
 }
-_HOSTS_TAKEN = b"|h:|h:80|[::1]:80|[v1.a:b]|127.0.0.1|a%20b|_x.Example|a,b"
-_HOSTS_REFUSED = b"u@h|h/p|h:80:80|<s>|h h|h, h|h?x|h#x|%zz|::1|[::1|[]|h:x|\x80|h\\|h\""
+_HOSTS_TAKEN = b"|h:|h:80|[::1]:80|[1::2:1.2.3.4]|[v1.a:b]|127.0.0.1|a%20b|_x.Example|a,b"
+_HOSTS_REFUSED = b"u@h|h/p|h:80:80|<s>|h h|h, h|h?x|h#x|%zz|::1|[::1|[]|[:]|[::1::]|[1:2]|h:x|\x80|h\\|h\""
 _CHUNKED_TAKEN = (
     (b"0\r\n\r\n", b""), (b"000\r\n\r\n", b""), (b"1\r\na\r\n0\r\n\r\n", b"a"),
     (b"2\r\nab\r\n3\r\n\r\n0\r\n0\r\n\r\n", b"ab\r\n0"),

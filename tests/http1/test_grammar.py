@@ -18,6 +18,7 @@ from miniasgi.http1.grammar import (
     TOKEN,
     TOKEN_OCTETS,
     VERSION,
+    is_host,
 )
 
 OCTETS = [bytes([octet]) for octet in range(256)]
@@ -99,6 +100,35 @@ def test_a_pattern_takes_its_production_and_nothing_else(
     pattern: re.Pattern[bytes], octets: bytes, taken: bool
 ) -> None:
     assert bool(pattern.fullmatch(octets)) is taken
+
+
+# RFC 3986 §3.2.2: nine ways to write an IPv6address.
+# fmt: off
+IPV6 = b"""
+1:2:3:4:5:6:7:8 1:2:3:4:5:6:1.2.3.4 ::2:3:4:5:6:7:8 ::2:3:4:5:6:1.2.3.4 1::3:4:5:6:7:8 1::3:4:5:6:1.2.3.4 ::3:4:5:6:7:8
+1:2::4:5:6:7:8 1:2::4:5:6:255.249.199.0 1:2:3::5:6:7:8 1:2:3:4::6:7:8 1:2:3:4:5::7:8 1:2:3:4:5::1.2.3.4 1:2:3:4:5:6::8
+1:2:3:4:5:6:7:: 1:: :: ::1 ::1.2.3.4 abcd:EF01::0000
+""".split()
+NO_IPV6 = b"""
+: ::: 1 1: :1 1::2::3 :::1 1::: 1:2:3:4:5:6:7 1:2:3:4:5:6:7:8:9 ::2:3:4:5:6:7:8:9 1:2:3:4:5:6:7:8:: 1:2:3:4::5:6:7:8
+12345:: ::g 1.2.3.4 . ::1.2.3 ::1.2.3.4.5 ::1.2.3.256 ::01.2.3.4 ::1.2.3. ::1.2.3.4: 1:2:3:4:5:6:7:1.2.3.4
+::1.2.3.4:1 1.2.3.4:: 1:2:3:4:5:1.2.3.4 ::1%eth0 :1::2 1::2:
+""".split()
+# fmt: on
+
+
+@pytest.mark.parametrize(("address", "taken"), [(each, True) for each in IPV6] + [(each, False) for each in NO_IPV6])
+def test_an_address_in_brackets_is_one_of_ipv6(address: bytes, taken: bool) -> None:
+    for host, form in ((b"[%b]", HOST), (b"[%b]:80", HOST), (b"[%b]:80", AUTHORITY)):
+        assert is_host(host % address, form) is taken
+
+
+@pytest.mark.parametrize("host", [b"h", b"h:", b"h:80", b"1.2.3.4", b"1.2.3.256", b"[v1.x:y]:80"])
+def test_a_host_is_a_name_or_an_address(host: bytes) -> None:
+    # RFC 3986 §3.2.2: what is no IPv4address is a name.
+    assert is_host(host)
+    assert not is_host(host + b"@")
+    assert is_host(host, AUTHORITY) is host.endswith(b":80")
 
 
 def test_the_size_of_a_chunk_is_the_first_group() -> None:
