@@ -29,7 +29,7 @@ __all__ = [
     "encode_informational",
     "frame_whole",
     "status_line",
-    "without_length",
+    "without_content",
 ]
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -249,6 +249,8 @@ class NoBodyWriter(BodyWriter):
         return b""
 
 
+# RFC 9110 §15.3.5, §15.3.6 and §15.4.5.
+_BODILESS = frozenset((204, 205, 304))
 _CHUNKED = ChunkedWriter()
 _UNTIL_CLOSE = UntilCloseWriter()
 _NO_BODY = NoBodyWriter()
@@ -261,9 +263,9 @@ def choose_framing(
 
     *whole* is the octets of content where the first piece is the last, else None.
     """
-    if status == 204 or status == 304 or request.line.method == "HEAD":
+    if status in _BODILESS or request.line.method == "HEAD":
         # RFC 9110 §8.6: a HEAD may be told the length that a GET would have; an empty piece says nothing of that.
-        if whole and fields.length is None and status not in (204, 304):
+        if whole and fields.length is None and status not in _BODILESS:
             return _NO_BODY, b"content-length: %d\r\n" % whole
         return _NO_BODY, b""
     if fields.length is not None:
@@ -282,7 +284,7 @@ def frame_whole(request: RequestHead, status: int, fields: ResponseFields, body:
     Raises ApplicationError if the content is not as long as declared.
     """
     length = len(body)
-    if status == 204 or status == 304 or request.line.method == "HEAD":
+    if status in _BODILESS or request.line.method == "HEAD":
         return choose_framing(request, status, fields, length)[1], b""
     if fields.length == length:
         return b"", body
@@ -292,9 +294,11 @@ def frame_whole(request: RequestHead, status: int, fields: ResponseFields, body:
     raise AssertionError("a length that is not the declared one is refused")
 
 
-def without_length(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The fields of a 204, which must not have a Content-Length (RFC 9110 §8.6)."""
-    return [(name, value) for name, value in fields if name.lower() != b"content-length"]
+def without_content(status: int, fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The fields of a 204, which must not have a Content-Length (RFC 9110 §8.6), or of a 205, whose is 0."""
+    kept = [(name, value) for name, value in fields if name.lower() != b"content-length"]
+    # RFC 9110 §15.3.6: no content may be sent, but what follows the head of a 205 is framed as usual.
+    return [*kept, (b"content-length", b"0")] if status == 205 else kept
 
 
 def encode_informational(status: int, fields: Iterable[tuple[bytes, bytes]]) -> bytes:

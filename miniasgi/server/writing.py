@@ -24,7 +24,7 @@ from ..http1.response import (
     encode_informational,
     frame_whole,
     status_line,
-    without_length,
+    without_content,
 )
 from .flow import Flow
 from .sendfile import send_file, unacknowledged
@@ -113,8 +113,8 @@ class WritingHalf(Flow):
 
     def respond(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
         known = encode_fields(fields)
-        if status == 204 and known.length is not None:
-            known = encode_fields(without_length(fields))
+        if status == 205 or (status == 204 and known.length is not None):
+            known = encode_fields(without_content(status, fields))
         self._send_whole(exchange, status, known, body)
 
     def respond_at_once(self, exchange: Exchange, answer: ReadyAnswer) -> None:
@@ -153,8 +153,8 @@ class WritingHalf(Flow):
 
     def start_response(self, exchange: Exchange, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
         known = encode_fields(fields)
-        if status == 204 and known.length is not None:
-            known = encode_fields(without_length(fields))
+        if status == 205 or (status == 204 and known.length is not None):
+            known = encode_fields(without_content(status, fields))
         first = status_line(status)
         self._body, framing = choose_framing(exchange.head, status, known, None)
         close = isinstance(self._body, UntilCloseWriter)

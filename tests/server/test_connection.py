@@ -225,6 +225,21 @@ def test_a_204_has_neither_content_nor_length(make_wire: MakeWire) -> None:
     assert wire.exchange(GET) == b"HTTP/1.1 204 No Content\r\nx: y\r\n\r\n"
 
 
+@pytest.mark.parametrize("declared", [[], [(b"content-length", b"5")]])
+def test_a_205_has_no_content_and_says_so(make_wire: MakeWire, declared: list[tuple[bytes, bytes]]) -> None:
+    reset = b"HTTP/1.1 205 Reset Content\r\ncontent-length: 0\r\n\r\n"
+    wire = make_wire(answers(205, declared, b"hello"))
+    assert wire.exchange(GET * 2) == reset * 2
+    assert wire.exchange(GET.replace(b"GET", b"HEAD")) == reset
+
+    async def streams(scope: Scope, receive: Receive, send: Send) -> None:
+        await start(send, 205, *declared)
+        await body(send, b"he", more=True)
+        await body(send, b"llo")
+
+    assert make_wire(streams).exchange(GET * 2) == reset * 2
+
+
 def test_a_304_keeps_the_length_of_what_it_stands_for(make_wire: MakeWire) -> None:
     wire = make_wire(answers(304, [(b"content-length", b"1234")], b"hello"))
     assert wire.exchange(GET) == b"HTTP/1.1 304 Not Modified\r\ncontent-length: 1234\r\n\r\n"
