@@ -92,11 +92,7 @@ class HttpConnection(StartingHalf):
         exchange = self._exchange
         if exchange is None or self.state is not BUSY:
             return sends_on and bool(self._held) and self.state < CLOSING
-        if self._unread:
-            # The content is cut short: there is no request to answer (RFC 9112 §8).
-            exchange.hang_up()
-            return False
-        exchange.disconnect()
+        self._reach_end()
         if self.service.gate is not None:
             # Most who end their side while they wait have given up, and under load there is no time for them.
             self.service.gate.step_back(self)
@@ -182,7 +178,20 @@ class HttpConnection(StartingHalf):
         """Go on with what is held, as soon as it may be."""
         if self._held and not self._pumping and self._wants_more():
             self._pump(self._next_window())
-        if self.state <= HEAD and self._ended_by_client and not self._held:
+        if self._ended_by_client and self.state < CLOSING:
+            self._reach_end()
+
+    def _reach_end(self) -> None:
+        """Nothing comes after what is held: end what will never be complete, and tell who waits for more."""
+        exchange = self._exchange
+        if exchange is not None and not self._unread:
+            exchange.disconnect()
+        elif exchange is not None and not self._held:
+            # The content is cut short: there is no request to answer (RFC 9112 §8).
+            exchange.hang_up()
+            self.transport.close()
+        elif not self._held:
+            self._unread = 0  # the rest of what is drained, which never comes
             self.close()
 
     def resume_writing(self) -> None:

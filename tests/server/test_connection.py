@@ -14,6 +14,7 @@ from miniasgi.server.ending import State
 from miniasgi.types import Receive, Scope, Send
 from tests.server.apps import Gate, Listening, answers, body, echo, hello, replies, start
 from tests.server.conftest import MakeWire
+from tests.support import Wire
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 IMF_FIXDATE = re.compile(rb"date: (Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z][a-z] \d{4} \d\d:\d\d:\d\d GMT")
@@ -595,6 +596,57 @@ def test_content_that_is_cut_short_is_no_request_to_answer(make_wire: MakeWire) 
         {"type": "http.request", "body": b"half", "more_body": True},
         {"type": "http.disconnect"},
     ]
+
+
+def test_a_request_that_waited_for_another_learns_that_the_client_has_closed_its_side(make_wire: MakeWire) -> None:
+    gate, listening = Gate(), Listening()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (gate if scope["path"] == "/a" else listening)(scope, receive, send)
+
+    wire = make_wire(app)
+    wire.feed(get("/a") + post(3, b"abc"))
+    wire.half_close()
+    gate.open("/a")
+    wire.turn()
+    assert listening.received == [
+        {"type": "http.request", "body": b"abc", "more_body": False},
+        {"type": "http.disconnect"},
+    ]
+    assert wire.take() == ok(b"/a") + ok(b"last", b"connection: close")
+    assert wire.lost
+
+
+# As many requests as are answered before others have their turn, so that the content of the last one is held.
+MANY = post(0) * 15
+LONG = bytes(40 * 1024)
+
+
+def feed_and_half_close(wire: Wire, octets: bytes) -> None:
+    """The client's octets, and its end before the connection has its next turn."""
+    wire.loop.call_soon(wire.connection.data_received, octets)
+    wire.half_close()
+
+
+def test_content_that_is_held_when_the_client_closes_its_side_is_whole(make_wire: MakeWire) -> None:
+    wire = make_wire(echo)
+    feed_and_half_close(wire, MANY + post(len(LONG), LONG))
+    assert wire.take() == ok(b"") * 15 + ok(LONG, b"connection: close")
+    assert wire.lost
+
+
+def test_content_that_is_held_when_the_client_closes_its_side_may_be_cut_short(make_wire: MakeWire) -> None:
+    wire = make_wire(echo)
+    feed_and_half_close(wire, MANY + post(len(LONG) + 1, LONG))
+    assert wire.take() == ok(b"") * 15
+    assert wire.lost
+
+
+def test_content_that_nobody_wants_and_that_is_cut_short_is_not_waited_for(make_wire: MakeWire) -> None:
+    wire = make_wire(hello)
+    feed_and_half_close(wire, MANY + post(len(LONG) + 1, LONG))
+    assert wire.take() == HELLO * 16
+    assert wire.lost
 
 
 # No faster than the other side
