@@ -105,6 +105,24 @@ def test_a_client_may_vanish_at_any_stage(
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+def test_a_client_may_close_its_side_and_vanish_later(loop_name: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        app = Held()
+        config = Config(port=0, lifespan="off", access_log=False, timeout_graceful_shutdown=0)
+        async with Server(app, config) as server:
+            connections = server._service.connections
+            client = await Client.open(server.port)
+            client.send(GET + b"GET / HTTP/1.1\r\n")  # what is left unread makes the connection close in two steps
+            await until(lambda: server.running == 1)
+            client.writer.write_eof()
+            await until(lambda: all(each._ended_by_client for each in connections))  # type: ignore[attr-defined]
+            client.reset()  # of which the loop says nothing any more
+        assert not connections
+
+    run_on(loop_name, main())
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 # Clients that are slow
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import re
 from http import HTTPStatus
@@ -647,6 +648,17 @@ def test_content_that_nobody_wants_and_that_is_cut_short_is_not_waited_for(make_
     feed_and_half_close(wire, MANY + post(len(LONG) + 1, LONG))
     assert wire.take() == HELLO * 16
     assert wire.lost
+
+
+def test_a_connection_whose_loss_has_not_been_told_yet_is_closed_without_a_word(make_wire: MakeWire) -> None:
+    def write_eof() -> None:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    wire = make_wire(hello)
+    wire.transport.write_eof = write_eof  # type: ignore[method-assign]
+    wire.loop.set_exception_handler(lambda loop, context: pytest.fail(str(context)))
+    assert wire.exchange(b"\0") == refusal(400)
+    assert wire.transport.aborted
 
 
 # No faster than the other side
