@@ -108,6 +108,7 @@ class HttpConnection(StartingHalf):
         self.release_writers()
         exchange = self._exchange
         self._held = b""
+        del self._parser  # each holds the other
         if exchange is not None:
             self._exchange = None
             exchange.hang_up()
@@ -130,6 +131,7 @@ class HttpConnection(StartingHalf):
                 rest = b""
             if self._fault is not None:
                 self.refuse(self._fault)
+                self._fault = None  # through its traceback, it would hold this frame and all that belongs to it
                 break
             if rest or self._held:
                 self._held = rest + self._held

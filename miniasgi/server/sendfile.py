@@ -191,6 +191,7 @@ class _Delivery:
                         _check_open(self._target.transport)
             finally:
                 os.close(self._descriptor)
+                self._error = None  # its traceback holds this frame, and with it the connection
             state = self._state
         if state == _REFUSED:
             await _send_by_reading(self._target, self._file, self._offset, self._end)

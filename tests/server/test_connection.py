@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import re
+import weakref
 from http import HTTPStatus
 
 import pytest
 
 from miniasgi.errors import ClientDisconnected
+from miniasgi.http1.parsers import load
 from miniasgi.server.ending import State
 from miniasgi.types import Receive, Scope, Send
 from tests.server.apps import Gate, Listening, answers, body, echo, hello, replies, start
@@ -659,6 +662,24 @@ def test_a_connection_whose_loss_has_not_been_told_yet_is_closed_without_a_word(
     wire.loop.set_exception_handler(lambda loop, context: pytest.fail(str(context)))
     assert wire.exchange(b"\0") == refusal(400)
     assert wire.transport.aborted
+
+
+@pytest.mark.parametrize("octets", [b"", GET, GET + GET[:9], post(2, b"a"), b"\0", GET + b"\0", chunked(b"1\ra")])
+def test_what_belongs_to_a_connection_goes_with_it(make_wire: MakeWire, parser_name: str, octets: bytes) -> None:
+    service = make_wire(hello).service
+    service.parser = load(parser_name)
+    wire = make_wire(hello, service=service)
+    connection = weakref.ref(wire.connection)
+    gc.collect()
+    gc.disable()  # what is in a circle would stay until the collector has its turn
+    try:
+        wire.feed(octets)
+        wire.lose()
+        wire.transport.set_protocol(asyncio.Protocol())
+        del wire.connection
+        assert connection() is None
+    finally:
+        gc.enable()
 
 
 # No faster than the other side

@@ -9,6 +9,7 @@ import os
 import random
 import socket
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -311,6 +312,32 @@ def test_a_file_that_is_truncated_while_it_is_sent_is_told(loop_name: str, tmp_p
                 assert await peer.take(len(HEAD) + 15 * MIB) == HEAD + CONTENT[: 15 * MIB]
                 with pytest.raises(ApplicationError, match=r"^the file ends 1048576 octets before what was announced$"):
                     await sending
+
+    run_on(loop_name, main())
+
+
+def test_what_has_gone_wrong_is_not_kept(loop_name: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(CONTENT)
+
+    async def main() -> None:
+        async with connected() as (target, peer):
+            with path.open("rb") as opened:
+                sending = asyncio.ensure_future(send_file(target, HEAD, opened.fileno(), 0, len(CONTENT)))
+                await until(lambda: target.waits)
+                gc.collect()
+                gc.disable()  # the error's traceback holds frames, and what holds the error again would be a circle
+                try:
+                    os.truncate(path, 15 * MIB)
+                    await peer.take(len(HEAD) + 15 * MIB)
+                    await asyncio.wait([sending])
+                    error = sending.exception()
+                    assert error is not None
+                    kept = weakref.ref(error)
+                    del error, sending
+                    assert kept() is None
+                finally:
+                    gc.enable()
 
     run_on(loop_name, main())
 
