@@ -95,7 +95,7 @@ class UnknownCoding(RequestError):
 
 
 class VersionNotSupported(RequestError):
-    """An HTTP version other than 1.0 and 1.1 (RFC 9110 §15.6.6)."""
+    """A major version of HTTP other than 1 (RFC 9110 §15.6.6)."""
 
     status = 505
 

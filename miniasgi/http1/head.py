@@ -20,7 +20,8 @@ __all__ = ["CHUNKED", "FORWARDING", "FieldSection", "RequestHead", "RequestLine"
 #: The length of content that ends with a last chunk (RFC 9112 §7.1).
 CHUNKED = -1
 
-_VERSIONS = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
+# RFC 9110 §2.5: a higher minor version should be processed as the highest one that is known.
+_VERSIONS = {b"HTTP/1.0": "1.0"} | {b"HTTP/1.%d" % minor: "1.1" for minor in range(1, 10)}
 
 
 class RequestLine:
@@ -29,7 +30,7 @@ class RequestLine:
     Attributes:
         method: in upper case, as ASGI wants it.
         target: as sent.
-        version: "1.1" or "1.0".
+        version: "1.1" or "1.0"; what is later than 1.1 counts as that.
         path: percent-decoded; octets that are not UTF-8 become U+FFFD.
         raw_path: as sent, without the query.
         query: as sent, without the question mark.

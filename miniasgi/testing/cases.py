@@ -66,7 +66,7 @@ _LINES_REFUSED = {
     b"GET ftp://h/ HTTP/1.1|GET http:/h HTTP/1.1|GET http://h:x/ HTTP/1.1|GET / HTTP/1.1\r|GET / HTTP/1.1\nA: b|"
     b"GET /\rHTTP/1.1|GET / HTTP/1.1\x0b|\x16\x03\x01",
     501: b"CONNECT h:443 HTTP/1.1|CONNECT [::1]:443 HTTP/1.1",
-    505: b"GET / HTTP/2.0|GET / HTTP/1.2|GET / HTTP/0.9|GET / HTTP/3.7|PRI * HTTP/2.0",
+    505: b"GET / HTTP/2.0|GET / HTTP/0.9|GET / HTTP/3.7|PRI * HTTP/2.0",
 }
 _FIELDS_TAKEN = (
     (b"A:", b""), (b"A:  \t ", b""), (b"A:b", b"b"), (b"A: \tb c\t ", b"b c"), (b"A: \x80\xff", b"\x80\xff"),
@@ -151,6 +151,11 @@ def _line_cases() -> Iterator[Case]:
         # RFC 9112 §3.2.2: the target's authority replaces the Host field, wherever that stood.
         octets = _head(line=line, host=b"A: b\r\nHost: h\r\nC: d\r\n")
         yield Case(f"target {target!r}", octets, _request(line, [(b"host", host), (b"a", b"b"), (b"c", b"d")]))
+    for minor in (2, 9):
+        # RFC 9110 §2.5: as the highest minor version that is known.
+        later = b"GET / HTTP/1.%d" % minor
+        yield Case(f"minor version {minor}", _head(line=later), _request())
+        yield Case(f"minor version {minor} without Host", _head(line=later, host=b""), status=400)
     yield Case("absolute-form without Host", _head(line=b"GET http://h/ HTTP/1.1", host=b""), status=400)
     for before in (b"\r\n", b"\r\n" * 400):
         yield Case(f"{len(before)} octets of empty lines first", before + _head(), _request())

@@ -66,7 +66,10 @@ def test_the_authority_is_that_of_an_absolute_target(target: bytes, authority: b
     assert line(target).authority == authority
 
 
-@pytest.mark.parametrize(("version", "text"), [(b"HTTP/1.1", "1.1"), (b"HTTP/1.0", "1.0")])
+@pytest.mark.parametrize(
+    ("version", "text"),
+    [(b"HTTP/1.1", "1.1"), (b"HTTP/1.0", "1.0"), (b"HTTP/1.2", "1.1"), (b"HTTP/1.9", "1.1")],
+)
 def test_the_version_is_as_asgi_writes_it(version: bytes, text: str) -> None:
     assert line(version=version).version == text
 
@@ -83,7 +86,7 @@ def test_nothing_in_the_logged_line_ends_its_quotes() -> None:
     ("method", "target", "version", "error"),
     [
         (b"GET", b"/", b"HTTP/2.0", VersionNotSupported),
-        (b"GET", b"/", b"HTTP/1.2", VersionNotSupported),
+        (b"GET", b"/", b"HTTP/1.10", BadRequest),
         (b"get", b"/", b"HTTP/0.9", VersionNotSupported),
         (b"GET", b"/", b"http/1.1", BadRequest),
         (b"GET", b"/", b"", BadRequest),
