@@ -42,6 +42,8 @@ class RequestSide:
     _content_taken = False
     #: Whether receive() has nothing more to give than http.disconnect.
     disconnected = False
+    #: Whether the application has been told so.
+    knows_disconnect = False
     #: Done when something arrives: one for each receive() that waits, because a cancelled task cancels its own.
     _arrivals: tuple[Future[None], ...] = ()
 
@@ -54,6 +56,7 @@ class RequestSide:
                 if self._pieces or self.content_complete:
                     return self._take_content()
             if self.disconnected:
+                self.knows_disconnect = True
                 return {"type": "http.disconnect"}
             self.source.want_content()
             arrival = self.source.loop.create_future()

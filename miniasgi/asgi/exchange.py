@@ -95,9 +95,7 @@ class Exchange(RequestSide):
                 self._log_failure(error)
                 self._fail()
         except CancelledError as error:
-            if self._is_unfinished() and not self.gone:  # else it is the server that ends it
-                logger.error("%s: the application was cancelled%s", self.label, self._when(), exc_info=error)
-            self._fail()
+            self._leave("was cancelled", error)
             raise
         except (SystemExit, KeyboardInterrupt) as error:
             self._fail()
@@ -110,9 +108,8 @@ class Exchange(RequestSide):
             self._log_failure(error)
             self._fail()
         else:
-            if self._state < COMPLETE and not self.gone:
-                logger.error("%s: the application returned%s", self.label, self._when())
-                self._fail()
+            if self._state < COMPLETE:
+                self._leave("returned")
         finally:
             self.done = True
             if self.task is not None:  # else it has run to its end at once, and nobody has noted it
@@ -283,6 +280,16 @@ class Exchange(RequestSide):
         if self._arrivals:
             self._wake()
 
+    def _leave(self, how: str, error: BaseException | None = None) -> None:
+        """The application has ended without an error of its own."""
+        if self._is_unfinished() and not self.gone:  # else it is the server that has cancelled it
+            if self.knows_disconnect:
+                # It has given up on a client that has gone, or looks so: nothing to complain of, and nobody to answer.
+                self.source.abort(self)
+                return
+            logger.error("%s: the application %s%s", self.label, how, self._when(), exc_info=error)
+        self._fail()
+
     def _fail(self) -> None:
         """Answer 500 while that is possible, else let the client see that the response was cut."""
         if self._state == COMPLETE or self.gone:
@@ -302,7 +309,7 @@ class Exchange(RequestSide):
         if isinstance(error, FileEnded):
             # Neither the application's mistake nor the server's: a traceback would send its reader the wrong way.
             logger.warning("%s: the response was cut: %s", self.label, error)
-        elif not self.gone:
+        elif not self.gone and not self.knows_disconnect:
             logger.error("%s: the application failed%s", self.label, self._when(), exc_info=error)
         elif not isinstance(error, OSError):
             # Frameworks turn a disconnect into errors of their own, so this is not worth more than a line.

@@ -98,6 +98,8 @@ class WebSocketExchange(Exchange):
             return {"type": "websocket.connect"}
         while not self._messages:
             if self.disconnected:
+                # A session that is over is nothing to give up any more.
+                self.knows_disconnect = self._session == CONNECTING
                 return {"type": "websocket.disconnect", "code": self._code, "reason": self._reason}
             arrival = self.source.loop.create_future()
             self._arrivals += (arrival,)

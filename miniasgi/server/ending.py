@@ -170,7 +170,7 @@ class EndingHalf(WritingHalf):
         self._exchange = None
         exchange.hang_up()
         self._log(exchange, exchange.status)
-        if isinstance(self._body, UntilCloseWriter):
+        if exchange.response_started and isinstance(self._body, UntilCloseWriter):
             self._reset()
         self.close()
 

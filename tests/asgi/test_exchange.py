@@ -709,6 +709,58 @@ def test_a_disconnect_is_no_error(state: str, app: App, logged: Records) -> None
     run(test())
 
 
+async def gives_up(scope: Scope, receive: Receive, send: Send) -> None:
+    await waits_for_disconnect(scope, receive, send)
+    raise asyncio.CancelledError
+
+
+async def fails_when_told(scope: Scope, receive: Receive, send: Send) -> None:
+    await waits_for_disconnect(scope, receive, send)
+    raise ValueError("nobody is there")
+
+
+@pytest.mark.parametrize("state", ["UNSTARTED", "HELD", "STREAMING", "TRAILERS"])
+@pytest.mark.parametrize("app", [waits_for_disconnect, gives_up, fails_when_told])
+def test_an_application_may_give_up_on_a_client_that_has_closed_its_side(state: str, app: App, logged: Records) -> None:
+    async def test() -> None:
+        async def begins(scope: Scope, receive: Receive, send: Send) -> None:
+            await sends(*STATES[state])(scope, receive, send)
+            await app(scope, receive, send)
+
+        writer = RecordingWriter()
+        exchange = Exchange(writer, head())
+        exchange.content_complete = True
+        running = asyncio.ensure_future(exchange.run(begins, {}))
+        await settle()
+        writer.calls.clear()
+        exchange.disconnect()
+        await asyncio.wait([running])
+        answered = app is fails_when_told and state in ("UNSTARTED", "HELD")
+        assert writer.calls == ([FAILURE, ("finished",)] if answered else [("abort",)])
+        levels = [record.levelname for record in logged.records]
+        assert levels == (["INFO"] if app is fails_when_told else [])
+
+    run(test())
+
+
+@pytest.mark.parametrize("state", ["UNSTARTED", "HELD", "STREAMING", "TRAILERS"])
+def test_an_application_that_leaves_without_having_been_told_is_no_better_for_a_client_that_has_closed_its_side(
+    state: str, logged: Records
+) -> None:
+    async def test() -> None:
+        async def leaves(scope: Scope, receive: Receive, send: Send) -> None:
+            await sends(*STATES[state])(scope, receive, send)
+            exchange.disconnect()
+
+        writer = RecordingWriter()
+        exchange = Exchange(writer, head())
+        await exchange.run(leaves, {})
+        assert writer.names[-1] == ("finished" if state in ("UNSTARTED", "HELD") else "abort")
+        assert len(logged.errors) == 1
+
+    run(test())
+
+
 @pytest.mark.parametrize("state", ["UNSTARTED", "HELD", "STREAMING", "COMPLETE"])
 @pytest.mark.parametrize("exit", [SystemExit(3), KeyboardInterrupt()], ids=["SystemExit", "KeyboardInterrupt"])
 def test_an_application_may_end_the_process_and_its_request_is_answered_first(state: str, exit: BaseException) -> None:

@@ -263,6 +263,21 @@ def test_an_application_that_returns_without_an_answer_is_logged(
     assert error.startswith(f'"GET / HTTP/1.1": the application returned{how}, expected ')
 
 
+def test_an_application_may_give_up_on_a_client_that_has_gone_before_its_handshake_is_answered(logged: Records) -> None:
+    async def test() -> None:
+        starter, exchange = make()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            while (await receive())["type"] != "websocket.disconnect":
+                exchange.disconnect()
+
+        await exchange.run(app, {})
+        assert starter.names == ["abort"]
+
+    run(test())
+    assert logged.records == []
+
+
 def test_the_log_says_what_a_handshake_is_answered_with(logged: Records) -> None:
     run(finished(sends()))
     (error,) = logged.errors

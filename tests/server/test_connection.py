@@ -621,6 +621,30 @@ def test_a_request_that_waited_for_another_learns_that_the_client_has_closed_its
     assert wire.lost
 
 
+def test_an_application_may_give_up_when_the_client_has_closed_its_side(
+    make_wire: MakeWire, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def gives_up(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def streams(scope: Scope, receive: Receive, send: Send) -> None:
+        await start(send)
+        await body(send, b"part", more=True)
+        await gives_up(scope, receive, send)
+
+    for app, octets, answer, cut in (
+        (gives_up, GET, b"", False),
+        (streams, GET, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n", False),
+        (streams, GET_10, b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\npart", True),
+    ):
+        wire = make_wire(app)
+        wire.feed(octets)
+        wire.half_close()
+        assert (wire.take(), wire.lost, wire.transport.aborted) == (answer, True, cut)
+    assert caplog.records == []
+
+
 # As many requests as are answered before others have their turn, so that the content of the last one is held.
 MANY = post(0) * 15
 LONG = bytes(40 * 1024)
