@@ -7,13 +7,15 @@ framed (server.writing), how a connection is ended (server.ending) nor what an a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from math import inf
 
 from ..asgi.body import HIGH_WATER
 from ..asgi.exchange import Exchange
-from ..asgi.websocket import WebSocketExchange
+from ..asgi.websocket import SessionWriter, WebSocketExchange
 from ..errors import BadRequest, ContentTooLarge, RequestError
 from ..http1.head import CHUNKED, RequestHead
+from ..types import Field
 from .arriving import misplaced
 from .ending import BUSY, CLOSED, CLOSING, DRAINING, HEAD, IDLE
 from .proxy_protocol import Arrival
@@ -323,6 +325,13 @@ class HttpConnection(StartingHalf):
         if not self._pumping and (self._held or self._ended_by_client):
             # Not at once: this is called from within the application's task.
             self.loop.call_soon(self._resume)
+
+    def accept_websocket(
+        self, exchange: WebSocketExchange, subprotocol: str | None, fields: Sequence[Field]
+    ) -> SessionWriter:
+        writer = super().accept_websocket(exchange, subprotocol, fields)
+        del self._parser  # with all that it remembers; a session may last for days
+        return writer
 
     def ended(self, exchange: Exchange) -> None:
         service = self.service

@@ -244,6 +244,7 @@ def test_the_transport_changes_hands(wired: Any) -> None:
     (exchange,) = wire.service.running
     assert exchange.status == 101
     assert (wire.service.opened, wire.service.requests) == (1, 1)
+    assert not hasattr(before, "_parser"), "what it remembers of the handshake would be kept as long as the session"
 
 
 @pytest.mark.parametrize("size", [1, 70_000])
