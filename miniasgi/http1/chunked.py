@@ -54,15 +54,16 @@ class ChunkedDecoder:
 
     def _decode(self, data: bytes, pieces: list[bytes], kept: int) -> bytes | None:
         position, size = 0, len(data)
+        # The octets kept before have been looked at; not the CR that may have been the last of them.
+        unchecked = max(kept - 1, 0)
         while True:
             if self._missing:
                 position = self._take_chunk(data, position, pieces)
                 if self._missing:
                     return None
-            line_end = data.find(b"\r\n", position)
+            line_end = data.find(b"\r\n", position or unchecked)
             if line_end < 0:
-                # The octets kept before have been looked at; not the CR that may have been the last of them.
-                self._keep(data, position, max(position, kept - 1))
+                self._keep(data, position, position or unchecked)
                 return None
             if line_end - position > self._longest():
                 raise BadRequest("chunk line or trailer field too long")

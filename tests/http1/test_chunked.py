@@ -158,3 +158,25 @@ def test_each_octet_of_a_line_that_comes_slowly_is_searched_twice_at_most(monkey
     octets = b"0\r\na:" + b"b" * 2000
     assert decode(*(octets[at : at + 1] for at in range(len(octets)))) == ([], None)
     assert pattern.octets <= 2 * len(octets)
+
+
+class Searched(bytes):
+    """Octets that count how many of them are looked through for a line end, also when they stand behind others."""
+
+    octets = 0
+
+    def find(self, what: bytes, start: int = 0) -> int:  # type: ignore[override]  # all that is called
+        Searched.octets += len(self) - start
+        return super().find(what, start)
+
+    def __radd__(self, before: bytes) -> Searched:
+        return Searched(before.__add__(self))
+
+
+@pytest.mark.parametrize("line", [b"1;a=" + b"b" * 2000, b"0\r\na:" + b"b" * 2000])
+def test_a_line_that_comes_slowly_is_not_looked_through_for_its_end_again_and_again(
+    line: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Searched, "octets", 0)
+    assert decode(*(Searched(line[at : at + 1]) for at in range(len(line)))) == ([], None)
+    assert len(line) <= Searched.octets <= 3 * len(line)

@@ -123,6 +123,21 @@ def test_each_octet_of_a_head_that_comes_slowly_is_searched_twice_at_most(
     assert counting.octets <= 2 * len(octets)
 
 
+def test_a_line_that_comes_slowly_is_not_looked_through_for_its_end_again_and_again() -> None:
+    class Searched(bytes):
+        octets = 0
+
+        def find(self, what: bytes, start: int, end: int) -> int:  # type: ignore[override]  # all that is called
+            Searched.octets += end - start
+            return super().find(what, start, end)
+
+    octets = b"GET / HTTP/1.1\r\nHost: h\r\nA: " + b"b" * 2000
+    watch = framing.HeadWatch(Limits())
+    for end in range(len(octets)):
+        watch.scan(Searched(octets[:end]))
+    assert len(octets) <= Searched.octets <= 3 * len(octets)
+
+
 def test_every_octet_that_the_grammar_has_is_taken_in_a_field_and_no_other(factory: ParserFactory) -> None:
     def taken(before: bytes, octet: int, after: bytes) -> bool:
         sink = RecordingSink()

@@ -36,12 +36,14 @@ class HeadWatch:
         Raises the RequestError of the first fault: 400, 414 or 431.
         """
         # One octet back: a CR that ended the last scan may turn out not to be followed by LF.
-        bad = BAD_OCTET.search(head, max(self._checked - 1, 0))
+        unchecked = max(self._checked - 1, 0)
+        bad = BAD_OCTET.search(head, unchecked)
         # A CR at the very end is half of a line end, or turns out bad with the next octet: no limit counts it.
         end = bad.start() if bad else len(head) - head.endswith(b"\r")
         self._checked = len(head)
         while True:
-            line_end = head.find(b"\r\n", self._line_start, end)
+            # From what is new: a long line that comes octet by octet is not looked through again for each of them.
+            line_end = head.find(b"\r\n", max(self._line_start, unchecked), end)
             self._check_line(line_end if line_end >= 0 else end)
             if line_end < 0:
                 break
