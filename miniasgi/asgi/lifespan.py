@@ -14,6 +14,10 @@ __all__ = ["Lifespan"]
 
 logger = logging.getLogger("miniasgi.server")
 
+# 10 s: after that, whoever waits for the server wants to know what it waits for.
+_NOTICE_SECONDS = 10.0
+_NOTICE = "the application has been starting for %g s: nothing is served before its lifespan.startup.complete"
+
 
 class Lifespan:
     """One application's lifespan.
@@ -46,11 +50,14 @@ class Lifespan:
         self._stopped = loop.create_future()
         self._messages.put_nowait({"type": "lifespan.startup"})
         self._task = loop.create_task(self._run())
+        notice = loop.call_later(_NOTICE_SECONDS, logger.warning, _NOTICE, _NOTICE_SECONDS)
         try:
             failure = await self._started
         except asyncio.CancelledError:
             self._task.cancel()
             raise
+        finally:
+            notice.cancel()
         if failure is not None:
             await asyncio.wait([self._task], timeout=1)
             self._task.cancel()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
+from miniasgi.asgi import lifespan
 from miniasgi.asgi.lifespan import Lifespan
 from miniasgi.errors import ApplicationError, StartupError
 from miniasgi.types import App, Receive, Scope, Send
@@ -123,6 +125,47 @@ def test_an_application_learns_of_the_stop_before_its_shutdown() -> None:
         assert seen == ["draining", "lifespan.shutdown"]
 
     run(test())
+
+
+def test_a_start_that_takes_long_is_told_once(monkeypatch: pytest.MonkeyPatch, logged: Records) -> None:
+    async def test() -> None:
+        told = asyncio.Event()
+
+        class Teller(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                told.set()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await told.wait()
+            await send(STARTED)
+            await receive()
+
+        teller = Teller()
+        logging.getLogger("miniasgi.server").addHandler(teller)
+        try:
+            await Lifespan(app, "auto").start_up()
+        finally:
+            logging.getLogger("miniasgi.server").removeHandler(teller)
+
+    monkeypatch.setattr(lifespan, "_NOTICE_SECONDS", 0.0)
+    run(test())
+    assert logged.messages == [
+        "the application has been starting for 0 s: nothing is served before its lifespan.startup.complete"
+    ]
+
+
+def test_a_start_that_takes_no_time_is_not_told(monkeypatch: pytest.MonkeyPatch, logged: Records) -> None:
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        timers: list[asyncio.TimerHandle] = []
+        later = loop.call_later
+        monkeypatch.setattr(loop, "call_later", lambda *call: timers.append(later(*call)) or timers[-1])  # type: ignore[func-returns-value]
+        await Lifespan(Supports(), "auto").start_up()
+        assert [timer.cancelled() for timer in timers if timer.when() - loop.time() > 5] == [True]
+
+    run(test())
+    assert logged.messages == []
 
 
 def test_without_a_server_nothing_drains() -> None:
