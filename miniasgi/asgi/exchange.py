@@ -309,7 +309,7 @@ class Exchange(RequestSide):
         if isinstance(error, FileEnded):
             # Neither the application's mistake nor the server's: a traceback would send its reader the wrong way.
             logger.warning("%s: the response was cut: %s", self.label, error)
-        elif not self.gone and not self.knows_disconnect:
+        elif not self.gone and (self._state == COMPLETE or not self.knows_disconnect):
             logger.error("%s: the application failed%s", self.label, self._when(), exc_info=error)
         elif not isinstance(error, OSError):
             # Frameworks turn a disconnect into errors of their own, so this is not worth more than a line.

@@ -743,6 +743,22 @@ def test_an_application_may_give_up_on_a_client_that_has_closed_its_side(state: 
     run(test())
 
 
+def test_a_failure_after_the_response_is_logged_also_if_the_disconnect_that_follows_it_is_known(
+    logged: Records,
+) -> None:
+    async def test() -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await sends(START, BODY)(scope, receive, send)
+            await fails_when_told(scope, receive, send)
+
+        await run_app(app)
+        assert logged.errors == [
+            "\"GET / HTTP/1.1\": the application failed after its response / ValueError('nobody is there')"
+        ]
+
+    run(test())
+
+
 @pytest.mark.parametrize("state", ["UNSTARTED", "HELD", "STREAMING", "TRAILERS"])
 def test_an_application_that_leaves_without_having_been_told_is_no_better_for_a_client_that_has_closed_its_side(
     state: str, logged: Records
