@@ -34,6 +34,10 @@ __all__ = ["WritingHalf"]
 
 # 64 KiB: how much is joined before it is sent; a transport's own high-water mark.
 _JOIN_OCTETS = 64 * 1024
+# 512 KiB: how much one response may send before other connections have their turn, as much as of a file.
+_TURN_OCTETS = 512 * 1024
+# 1 KiB: what each piece counts beside its octets, because a thousand small ones take their time, too.
+_PIECE_OCTETS = 1024
 # 4 KiB: content up to that is copied to stand behind its head, which costs less than to write two pieces at once.
 _COPY_OCTETS = 4 * 1024
 
@@ -46,6 +50,8 @@ class WritingHalf(Flow):
         "_pending",
         "_pending_octets",
         "_socket_wait",
+        "_turn_octets",
+        "_waits_for_turn",
         "closing_announced",
         "corked",
         "more_to_come",
@@ -63,6 +69,10 @@ class WritingHalf(Flow):
         # Octets to be joined, and how many they are.
         self._pending: list[bytes] = []
         self._pending_octets = 0
+        # Octets given to the transport since the loop last had its turn.
+        self._turn_octets = 0
+        # Whether senders wait for no more than that turn; uncork() lets them go on.
+        self._waits_for_turn = False
         #: Whether somebody is going to call uncork().
         self.corked = False
         #: Whether other requests wait that have come with this one, whose responses may be joined with its own.
@@ -93,7 +103,23 @@ class WritingHalf(Flow):
         pending.append(data)
         self._pending_octets += len(data)
         if self._pending_octets >= _JOIN_OCTETS:
+            self._turn_octets += self._pending_octets + len(pending) * _PIECE_OCTETS
             self.flush()
+            # A transport that has failed takes everything, and it is the loop that tells of its loss.
+            if self._turn_octets >= _TURN_OCTETS or self.transport.is_closing():
+                self._wait_for_turn()
+
+    def _wait_for_turn(self) -> None:
+        """Make senders wait until the loop has had its turn: a client may be as fast as its application, or gone."""
+        if not self.write_paused:
+            self.write_paused = self._waits_for_turn = True
+            if not self.corked:
+                self.corked = True
+                self.loop.call_soon(self.uncork)
+
+    def pause_writing(self) -> None:
+        self._waits_for_turn = False  # but for the client
+        super().pause_writing()
 
     def flush(self) -> None:
         """Give the transport what has been written."""
@@ -107,7 +133,11 @@ class WritingHalf(Flow):
     def uncork(self) -> None:
         """Stop joining what is written."""
         self.corked = False
+        self._turn_octets = 0
         self.flush()
+        if self._waits_for_turn:
+            self._waits_for_turn = False
+            self.resume_writing()
 
     # Responses
 
@@ -175,6 +205,8 @@ class WritingHalf(Flow):
         if octets:
             self.write(octets)
             exchange.octets += len(data)
+        elif more:
+            self._wait_for_turn()  # nothing is sent that could make it wait
 
     async def write_file(self, exchange: Exchange, file: int, offset: int, count: int) -> None:
         if not count or isinstance(self._body, NoBodyWriter):

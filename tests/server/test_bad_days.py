@@ -36,6 +36,13 @@ async def endless(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(0)
 
 
+async def endless_without_a_pause(scope: Scope, receive: Receive, send: Send) -> None:
+    await start(send)
+    for _ in range(1_000_000):
+        await body(send, b"x" * 1000, more=True)
+    raise AssertionError("nobody has said that the client has gone")
+
+
 class Held:
     """An application whose requests wait until they may all proceed."""
 
@@ -58,6 +65,7 @@ STAGES: dict[str, tuple[Callable[[], Any], bytes]] = {
     "while the application works": (Held, GET),
     "while the application listens": (Listening, GET),
     "while the response streams": (lambda: endless, GET),
+    "while the response streams without a pause": (lambda: endless_without_a_pause, GET),
     "after its response": (lambda: echo, GET),
     "with requests pipelined": (Held, GET * 10),
 }
@@ -88,6 +96,9 @@ def test_a_client_may_vanish_at_any_stage(
             elif stage == "while the response streams":
                 for client in clients:
                     await client.reader.readexactly(5000)
+            elif stage == "while the response streams without a pause":
+                # In the middle of reading: who has stopped to read makes the application wait, and it is told then.
+                await asyncio.gather(*(client.reader.readexactly(5_000_000) for client in clients))
             for client in clients:
                 client.close() if how == "close" else client.reset()
             if isinstance(app, Held) and how == "close":

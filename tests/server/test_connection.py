@@ -9,6 +9,7 @@ import logging
 import re
 import weakref
 from http import HTTPStatus
+from itertools import pairwise
 
 import pytest
 
@@ -16,7 +17,7 @@ from miniasgi.errors import ClientDisconnected
 from miniasgi.http1.parsers import load
 from miniasgi.server.ending import State
 from miniasgi.types import Receive, Scope, Send
-from tests.server.apps import Gate, Listening, answers, body, echo, hello, replies, start
+from tests.server.apps import MIB, Gate, Listening, answers, body, echo, hello, replies, start
 from tests.server.conftest import MakeWire
 from tests.support import Wire
 
@@ -704,6 +705,99 @@ def test_what_belongs_to_a_connection_goes_with_it(make_wire: MakeWire, parser_n
         assert connection() is None
     finally:
         gc.enable()
+
+
+# Others' turns
+
+
+class Pieces:
+    """An application that sends pieces without ever waiting by itself; *sent* of them have gone."""
+
+    def __init__(self, piece: bytes, count: int) -> None:
+        self.piece, self.count = piece, count
+        self.sent = 0
+        self.error: Exception | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await start(send)
+            while self.sent < self.count:
+                await body(send, self.piece, more=True)
+                self.sent += 1
+            await body(send)
+        except Exception as error:
+            self.error = error
+            raise
+
+
+@pytest.mark.parametrize("size", [1, 100, 10_000, MIB])
+def test_a_client_that_takes_everything_at_once_is_no_reason_to_keep_others_waiting(
+    make_wire: MakeWire, size: int
+) -> None:
+    app = Pieces(b"x" * size, 3 * MIB // max(size, 100))
+    wire = make_wire(app)
+    turns: list[tuple[int, int]] = []
+
+    def look() -> None:
+        turns.append((app.sent, len(wire.transport.written)))
+        if app.sent < app.count:
+            wire.loop.call_soon(look)
+
+    wire.loop.call_soon(look)
+    wire.feed(GET)
+    while wire.state is State.BUSY:
+        wire.turn()
+    assert (app.sent, app.error) == (app.count, None)
+    assert wire.take().endswith(b"\r\n0\r\n\r\n")
+    steps = [(sent - before[0], octets - before[1]) for before, (sent, octets) in pairwise(turns)]
+    assert max(octets for _, octets in steps) <= 800 * 1024
+    assert max(sent for sent, _ in steps) <= 64 * 1024 // 6 + 1  # one octet makes six
+
+
+@pytest.mark.parametrize(("octets", "piece"), [(GET.replace(b"GET", b"HEAD"), b"x"), (GET, b"")], ids=["HEAD", "empty"])
+def test_pieces_of_which_nothing_is_sent_keep_nobody_waiting(make_wire: MakeWire, octets: bytes, piece: bytes) -> None:
+    app = Pieces(piece, 1000)
+    wire = make_wire(app)
+    wire.feed(octets)
+    assert 0 < app.sent < 20
+    while wire.state is State.BUSY:
+        wire.turn()
+    assert (app.sent, app.error) == (1000, None)
+
+
+@pytest.mark.parametrize("size", [1000, MIB])
+def test_an_application_that_never_waits_learns_that_its_client_has_gone(make_wire: MakeWire, size: int) -> None:
+    app = Pieces(b"x" * size, 10_000)
+    wire = make_wire(app)
+    # What a transport does when its socket fails: it takes what it is given, and tells of its loss later.
+    wire.transport.write = lambda data: wire.transport.close()  # type: ignore[method-assign]
+    wire.feed(GET)
+    assert wire.lost
+    assert app.sent < 1000  # as many as fill the buffer, in each of the turns that this transport takes
+    assert isinstance(app.error, ClientDisconnected)
+
+
+def test_large_responses_to_pipelined_requests_leave_others_their_turn_and_come_all(make_wire: MakeWire) -> None:
+    content = b"x" * 600 * 1024
+    wire = make_wire(answers(200, (), content))
+    wire.feed(GET * 3)
+    while wire.state is not State.IDLE or wire.connection._held:
+        wire.turn()
+    assert wire.take() == ok(content) * 3
+
+
+def test_who_waits_for_a_turn_waits_for_the_client_too(make_wire: MakeWire) -> None:
+    connection = make_wire(hello).connection
+    connection._wait_for_turn()
+    assert connection.write_paused
+    connection.pause_writing()
+    connection.uncork()
+    assert connection.write_paused, "the client has not read yet"
+    connection._wait_for_turn()
+    connection.uncork()
+    assert connection.write_paused
+    connection.resume_writing()
+    assert not connection.write_paused
 
 
 # No faster than the other side
