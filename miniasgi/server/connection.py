@@ -266,8 +266,8 @@ class HttpConnection(StartingHalf):
             self.read_deadline = self.service.now + self.service.config.timeout_request_body
         exchange = self._exchange
         if exchange is not None and exchange.waiting_octets > HIGH_WATER:
-            self._pause_reading()
             self.read_deadline = inf  # the application is slow, not the client
+            self._pause_reading()
 
     def want_content(self) -> None:
         exchange = self._exchange

@@ -7,6 +7,9 @@ Knows the transport and whom to tell. Does not know how requests are read (serve
 from __future__ import annotations
 
 import logging
+import select
+import sys
+from asyncio import Transport
 from enum import IntEnum
 from math import inf
 
@@ -28,6 +31,8 @@ _LINGER_OCTETS = 256 * 1024
 _LINGER_SECONDS = 2.0
 # 1 s: the same for the end of TLS, which a client may never answer; it has seen it when the kernel has nothing left.
 _GOODBYE_SECONDS = 1.0
+# 5 s: how often a client that is not read from is looked for. If it has gone, that is in the way of nobody else.
+_LOOK_SECONDS = 5.0
 # 2 s: younger than that, a connection is new; the clock that is used ticks once a second.
 _NEW_SECONDS = 2.0
 
@@ -112,12 +117,26 @@ class EndingHalf(WritingHalf):
                 self.read_deadline = now + self.service.config.timeout_request_header
             elif self.state is HEAD:
                 self.refuse(RequestTimeout("the request head took too long"))
+            elif self.state is BUSY and (self._reading_paused or not self._unread):
+                self._look_for_end(now)
             elif self.state is BUSY:
                 self.refuse(RequestTimeout("no more of the content came"))
             elif self.state is CLOSING:
                 self._close_late(now)
             else:
                 self.close()
+
+    def _look_for_end(self, now: float) -> None:
+        """See whether a client that is not read from is still there: the loop, which does not read, cannot tell."""
+        if not self._reading_paused:
+            return
+        gone, ended = _what_has_ended(self.transport)
+        if gone:
+            self.transport.abort()
+            return
+        self.read_deadline = now + _LOOK_SECONDS
+        if ended and self._exchange is not None and not self._unread:
+            self._exchange.disconnect()
 
     def _close_late(self, now: float) -> None:
         """End a connection that should have ended, unless the client is still taking its answer."""
@@ -244,6 +263,8 @@ class EndingHalf(WritingHalf):
             self.close()
 
     def _pause_reading(self) -> None:
+        if self.read_deadline == inf:
+            self.read_deadline = self.service.now + _LOOK_SECONDS
         if not self._reading_paused and not self.transport.is_closing():
             self._reading_paused = True
             self.transport.pause_reading()
@@ -264,3 +285,19 @@ class EndingHalf(WritingHalf):
             seconds = self.service.clock() - exchange.started_at
             client = (exchange.origin or self._origin).client
             access.add(client, exchange.head, status, exchange.octets, seconds, exchange.fields, exchange.request_id)
+
+
+def _what_has_ended(transport: Transport) -> tuple[bool, bool]:
+    """Whether a client has gone, and whether it has closed its side, as far as the system says without reading."""
+    connected = transport.get_extra_info("socket")
+    if connected is None or sys.platform == "win32":
+        return False, False
+    ending = getattr(select, "POLLRDHUP", 0)  # where there is none, the end of input has to wait until it is read
+    poll = select.poll()
+    try:
+        poll.register(connected.fileno(), ending)
+        found = poll.poll(0)
+    except (OSError, ValueError):
+        return False, False
+    events = found[0][1] if found else 0
+    return bool(events & (select.POLLERR | select.POLLHUP)), bool(events & ending)

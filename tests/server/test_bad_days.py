@@ -134,6 +134,30 @@ def test_a_client_may_close_its_side_and_vanish_later(loop_name: str, caplog: py
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_client_may_vanish_when_it_has_asked_for_more_than_is_read(loop_name: str, how: str) -> None:
+    async def main() -> None:
+        app = Listening()
+        config = Config(port=0, lifespan="off", access_log=False, timeout_graceful_shutdown=0)
+        async with Server(app, config) as server:
+            client = await Client.open(server.port)
+            client.send(GET * 5000)
+            await until(lambda: app.received)
+            (connection,) = server._service.connections
+            await until(lambda: connection._reading_paused)  # type: ignore[attr-defined]
+            client.close() if how == "close" else client.reset()
+
+            def told() -> bool:
+                if connection.read_deadline < connection.write_deadline:  # as the sweep does, but not a second later
+                    connection.check_deadlines(connection.read_deadline)
+                return app.received[-1]["type"] == "http.disconnect"
+
+            await until(told)
+            await until(lambda: not server.connections)
+
+    run_on(loop_name, main())
+
+
 # Clients that are slow
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
+from miniasgi.server import ending
 from miniasgi.server.ending import TRANSITIONS, State
 from miniasgi.types import Receive, Scope, Send
 from tests.server.apps import Gate, Listening, answers, body, echo, hello, start
@@ -147,6 +149,69 @@ def test_content_that_the_application_does_not_ask_for_may_take_its_time(make_wi
     gate.open()
     wire.turn()
     assert wire.take() == ok(b"/")
+
+
+def unread(make_wire: MakeWire, listening: Listening, octets: bytes) -> Wire:
+    """A connection that is not read from, because there is enough of it."""
+    wire = make_wire(listening)
+    wire.feed(octets)
+    assert not wire.transport.reading
+    return wire
+
+
+def test_a_client_that_has_gone_while_it_is_not_read_from_is_missed(
+    make_wire: MakeWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = False, False
+    monkeypatch.setattr(ending, "_what_has_ended", lambda transport: found)
+    listening = Listening()
+    wire = unread(make_wire, listening, GET * 3000)
+    for _ in range(3):
+        wire.wait(6)
+        assert not wire.lost
+    found = True, True
+    wire.wait(3)
+    assert not wire.lost, "it is not looked for all the time"
+    wire.wait(3)
+    assert wire.lost
+    assert isinstance(listening.error, OSError)
+
+
+def test_the_end_of_a_client_that_is_not_read_from_is_told_where_its_request_is_complete(
+    make_wire: MakeWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = False, True
+    monkeypatch.setattr(ending, "_what_has_ended", lambda transport: found)
+    wire = unread(make_wire, Listening(), GET * 3000)
+    wire.wait(6)
+    assert wire.take().startswith(ok(b"last"))
+    gate = Gate()
+    wire = unread(make_wire, gate, post(100_000, bytes(70_000)))  # type: ignore[arg-type]
+    wire.wait(6)
+    assert not wire.lost
+    gate.open()
+    wire.turn()
+    assert wire.take() == ok(b"/")
+
+
+def test_a_client_that_is_made_to_wait_has_all_the_time_it_likes(make_wire: MakeWire) -> None:
+    proceed = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/":
+            await echo(scope, receive, send)
+        else:
+            await proceed.wait()
+            await Listening()(scope, receive, send)
+
+    wire = make_wire(app)
+    wire.feed(get("/wait") + GET * 3000)
+    assert not wire.transport.reading
+    proceed.set()
+    wire.turn()
+    assert not wire.transport.reading, "there is too much of it for who only waits for the client's end"
+    wire.wait(3600)
+    assert (wire.take(), wire.state) == (b"", BUSY)
 
 
 def test_content_that_stalls_while_it_is_drained_ends_the_connection(make_wire: MakeWire) -> None:
