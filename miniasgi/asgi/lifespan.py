@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from typing import Any
 
 from ..errors import ApplicationError, StartupError
@@ -64,7 +65,16 @@ class Lifespan:
             self._task = None
             # Frameworks send a whole traceback as their message; its last line is what was wrong.
             *before, last = failure.rstrip().splitlines() or ["it gave no reason"]
-            raise StartupError(f"application start-up failed: {last}", failure if before else "") from self._error
+            details = self._traceback() or (failure if before else "")
+            raise StartupError(f"application start-up failed: {last}", details) from self._error
+
+    def _traceback(self) -> str:
+        """The application's own part of what it has raised, if it has."""
+        error = self._error
+        if error is None or self._start_failed:
+            return ""
+        frames = error.__traceback__ and error.__traceback__.tb_next  # without the frame of this file
+        return "".join(traceback.format_exception(type(error), error, frames)).rstrip()
 
     async def shut_down(self, seconds: float) -> None:
         """Tell the application to shut down, and wait for it no longer than *seconds*."""
@@ -106,8 +116,8 @@ class Lifespan:
                 # Exits and interrupts asked for in there must not end the loop before it has been drained.
                 logger.error("the application's lifespan failed", exc_info=error)
             elif self._mode == "on" or isinstance(error, (SystemExit, KeyboardInterrupt)):
-                # Whoever exits knows the event, and does not want to be served.
-                logger.error("the application's lifespan failed", exc_info=error)
+                # Whoever exits knows the event, and does not want to be served. Not logged: of several workers that
+                # fail alike, one is heard.
                 self._started.set_result(repr(error))
             else:
                 logger.debug("the application has no lifespan: %r", error)

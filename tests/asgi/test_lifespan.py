@@ -206,33 +206,40 @@ async def interrupts(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.parametrize("mode", ["on", "auto"])
-@pytest.mark.parametrize(("app", "found"), [(exits, "SystemExit(5)"), (interrupts, "KeyboardInterrupt()")])
-def test_an_application_that_exits_is_not_served(mode: str, app: App, found: str, logged: Records) -> None:
+@pytest.mark.parametrize(
+    ("app", "found", "last"),
+    [(exits, "SystemExit(5)", "SystemExit: 5"), (interrupts, "KeyboardInterrupt()", "KeyboardInterrupt")],
+)
+def test_an_application_that_exits_is_not_served(mode: str, app: App, found: str, last: str, logged: Records) -> None:
     async def test() -> None:
-        with pytest.raises(StartupError, match=f"^application start-up failed: {re.escape(found)}$"):
+        with pytest.raises(StartupError, match=f"^application start-up failed: {re.escape(found)}$") as raised:
             await Lifespan(app, mode).start_up()
-        assert len(logged.errors) == 1
+        assert raised.value.details.split("\n")[-1] == last
+        assert not logged.errors
 
     run(test())
 
 
 @pytest.mark.parametrize(
-    ("app", "found"),
+    ("app", "found", "last"),
     [
-        (raises, "AssertionError('only http')"),
-        (raises_when_told, "KeyError('http_version')"),
-        (returns, "it returned from its lifespan before 'lifespan.startup.complete'"),
-        (cancels_itself, "it returned from its lifespan before 'lifespan.startup.complete'"),
+        (raises, "AssertionError('only http')", "AssertionError: only http"),
+        (raises_when_told, "KeyError('http_version')", "KeyError: 'http_version'"),
+        (returns, "it returned from its lifespan before 'lifespan.startup.complete'", ""),
+        (cancels_itself, "it returned from its lifespan before 'lifespan.startup.complete'", ""),
     ],
 )
-def test_on_wants_a_lifespan(app: App, found: str, logged: Records) -> None:
+def test_on_wants_a_lifespan(app: App, found: str, last: str, logged: Records) -> None:
     async def test() -> None:
         with pytest.raises(StartupError) as raised:
             await Lifespan(app, "on").start_up()
         assert str(raised.value) == f"application start-up failed: {found}"
         assert raised.value.exit_status == 3
-        # The traceback, where there is one.
-        assert len(logged.errors) == ("(" in found)
+        # The traceback, where there is one: for who reports the failure, and not for the log of each worker.
+        shown = raised.value.details.split("\n") if last else []
+        assert [*shown[:1], *shown[-1:]] == (["Traceback (most recent call last):", last] if last else [])
+        assert raised.value.details.count("  File ") == raised.value.details.count(f'  File "{__file__}"')
+        assert not logged.errors
 
     run(test())
 

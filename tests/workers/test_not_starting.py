@@ -61,6 +61,18 @@ def test_a_start_up_that_fails_ends_the_server_with_one_line(options: tuple[str,
 
 
 @ALL_KINDS
+def test_a_start_up_that_raises_ends_the_server_with_one_traceback(options: tuple[str, ...]) -> None:
+    four = ("--workers", "4") if options else ()
+    server = WorkersProcess(*options, *four, "--lifespan", "on")
+    assert end(server) == 3
+    assert (server.errors[0], server.errors[-2:]) == (
+        "Traceback (most recent call last):",
+        ["RuntimeError: no lifespan", "miniasgi: application start-up failed: RuntimeError('no lifespan')"],
+    )
+    assert len(server.lines("^Traceback|start-up failed")) == 2
+
+
+@ALL_KINDS
 def test_a_hook_that_fails_ends_the_server_with_one_traceback(options: tuple[str, ...]) -> None:
     server = WorkersProcess(*options, "--hooks", "tests.workers.apps:FailingHooks")
     assert end(server) == 3
