@@ -79,6 +79,7 @@ def _main(argv: Sequence[str], prog: str) -> int:
 
 
 def _serve(app: str | None, config: Config, read: Callable[[], Settings]) -> int:
+    from miniasgi.workers.exits import bound_exit
     from miniasgi.workers.run import run
     from miniasgi.workers.signals import ignore_gentle
 
@@ -88,7 +89,9 @@ def _serve(app: str | None, config: Config, read: Callable[[], Settings]) -> int
         again = read()
         return again.app, again.config
 
-    return run(app, config, reread)
+    status = run(app, config, reread)
+    bound_exit(status, config.timeout_graceful_shutdown)
+    return status
 
 
 def _reader(arguments: Arguments) -> Callable[[], Settings]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -10,6 +11,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+from ..errors import StartupError
 from ..observe import logs
 from .exits import end_process
 from .greeting import greet
@@ -31,6 +33,11 @@ def run_alone(spec: WorkerSpec, last: Callable[[], object], notifier: Notifier |
 
     *last* is called before the process ends, where it does so without returning; *notifier* learns how the server is.
     """
+    if _is_loop_running():
+        raise StartupError(
+            "an event loop runs in this thread already, as in a notebook: serve in it with 'async with miniasgi.Server"
+            "(app, miniasgi.Config(port=8000)):', or call run() in another thread"
+        )
     control = Alone(last, notifier)
     logs.configure(spec.config)
     hooks = Hooks.load(spec.config.hooks, spec.config.app_dir)
@@ -46,6 +53,14 @@ def run_alone(spec: WorkerSpec, last: Callable[[], object], notifier: Notifier |
         last()
         end_process(0)
     return 0
+
+
+def _is_loop_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class Alone:

@@ -10,11 +10,14 @@ import logging
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-__all__ = ["UNKNOWN", "count", "describe", "end_process", "resident_octets"]
+__all__ = ["UNKNOWN", "bound_exit", "count", "describe", "end_process", "resident_octets"]
+
+logger = logging.getLogger("miniasgi.server")
 
 _CRASHES = {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV"}
 
@@ -62,6 +65,33 @@ def end_process(status: int, *, at_once: bool = False) -> NoReturn:
     finally:
         # Whatever it was: a signal may have interrupted somebody who was writing to the same stream.
         os._exit(status)
+
+
+def bound_exit(status: int, seconds: float) -> None:
+    """Have this process end with *status* after *seconds* at the latest, if threads have been left for which the
+    interpreter waits.
+
+    Called as the last thing before the interpreter exits. Ctrl-C ends the process at once then, as other signals do.
+    """
+    if not _waited_for():
+        return
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Which would write a traceback, and only if it comes at a moment when a thread is waited for already.
+        with suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+    timer = threading.Timer(seconds, _end_without_threads, (status,))
+    timer.daemon = True
+    timer.start()
+
+
+def _end_without_threads(status: int) -> None:
+    names = ", ".join(sorted(each.name for each in _waited_for()))
+    logger.error("the application has left threads that do not end; the process ends without them: %s", names)
+    end_process(status)
+
+
+def _waited_for() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()]
 
 
 def resident_octets(pid: int | str = "self", proc: Path = Path("/proc")) -> int | None:

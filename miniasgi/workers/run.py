@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from contextlib import ExitStack
 from typing import Any
 
@@ -24,6 +25,15 @@ from .title import set_title, title
 __all__ = ["run", "run_with_options"]
 
 
+class _Here(threading.local):
+    """Whether this thread serves already."""
+
+    is_serving = False
+
+
+_here = _Here()
+
+
 def run(app: App | str | None, config: Config, reread: Reread | None = None) -> int:
     """Serve *app*, and the folders of *config*, until a signal says to stop. Returns the exit status: 0.
 
@@ -31,7 +41,7 @@ def run(app: App | str | None, config: Config, reread: Reread | None = None) -> 
 
     SIGINT and SIGTERM stop gracefully, a second one at once. Raises StartupError if the server cannot start.
     """
-    if process.is_worker:
+    if process.is_worker or _here.is_serving:
         raise StartupError(
             "miniasgi.run() is called by a module that a worker imports: put the call under "
             'if __name__ == "__main__":, so that only the program itself makes it'
@@ -43,6 +53,8 @@ def run(app: App | str | None, config: Config, reread: Reread | None = None) -> 
     notifier = Notifier.take(os.environ, os.getpid())
     spec = WorkerSpec(app, config)
     with ExitStack() as stack, bridge_signals(stack.close):
+        stack.callback(setattr, _here, "is_serving", False)
+        _here.is_serving = True
         stack.callback(binding.remove_files)
         if config.pid:
             stack.enter_context(PidFile(config.pid))
@@ -74,7 +86,7 @@ def run_with_options(app: App | str | None, **options: Any) -> None:
     try:
         run(app, Config.from_options(**options))
     except StartupError as error:
-        if process.is_worker:
+        if process.is_worker or _here.is_serving:
             raise  # to whoever imports the module that has called this
         print(error.report(), file=sys.stderr)
         raise SystemExit(error.exit_status) from None

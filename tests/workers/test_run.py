@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,37 @@ def test_one_worker_needs_none(served: Served, options: dict[str, Any]) -> None:
     assert run("myapp:app", config) == 4
     assert served.notes == [("alone", WorkerSpec("myapp:app", config))]
     assert served.titles == ["miniasgi: server myapp:app"]
+
+
+# Twice
+
+
+def test_a_module_that_is_served_cannot_serve_itself_while_it_is_loaded(served: Served) -> None:
+    failures: list[str] = []
+
+    def load() -> None:
+        # As run() in Python, which tells whoever imports the module, and does not end the process.
+        with pytest.raises(StartupError) as caught:
+            run_with_options("myapp:app", port=0)
+        failures.append(str(caught.value))
+
+    served.meanwhile = load
+    for _ in range(2):  # once it has returned, it may be called again
+        run("myapp:app", Config())
+    assert len(served.notes) == 2
+    assert [("put the call under if __name__" in each) for each in failures] == [True, True]
+
+
+def test_another_thread_may_serve_beside(served: Served) -> None:
+    def beside() -> None:
+        served.meanwhile = lambda: None
+        thread = threading.Thread(target=lambda: run("other:app", Config()))
+        thread.start()
+        thread.join(10)
+
+    served.meanwhile = beside
+    run("myapp:app", Config())
+    assert [spec.app for _, spec in served.notes] == ["myapp:app", "other:app"]
 
 
 # Before

@@ -228,5 +228,87 @@ def test_a_program_may_serve_an_object_with_threads(tmp_path: Path) -> None:
         assert server.exit_status() == 0
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_program_without_a_guard_is_told_of_it(tmp_path: Path, workers: int) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import miniasgi\n"
+        "from tests.workers.apps import bad_days\n"
+        f"miniasgi.run('program:bad_days', workers={workers}, port=0)\n"
+    )
+    server = WorkersProcess(script=script)
+    with server.starting():
+        assert server.exit_status(5) == 3
+    (line,) = server.lines("^miniasgi: ")
+    assert 'put the call under if __name__ == "__main__":, so that only the program itself makes it' in line
+
+
+def test_a_program_whose_loop_runs_is_told_how_to_serve_in_it(tmp_path: Path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import asyncio, miniasgi\n"
+        "async def main():\n"
+        "    miniasgi.run('tests.workers.apps:bad_days', port=0)\n"
+        "asyncio.run(main())\n"
+    )
+    server = WorkersProcess(script=script)
+    with server.starting():
+        assert server.exit_status(5) == 3
+    (line,) = server.errors
+    assert line.startswith("miniasgi: an event loop runs in this thread already, as in a notebook: ")
+
+
 def _threads(pid: int) -> set[int]:
     return {int(each) for each in os.listdir(f"/proc/{pid}/task")}
+
+
+# What an application leaves behind
+
+
+THREADS = """
+import sys, threading
+from tests.workers.apps import bad_days, say
+
+def leave():
+    threading.main_thread().join()
+    say("Python waits")
+    threading.Event().wait({seconds})
+
+def make():
+    threading.Thread(target=leave, name="the exporter").start()
+    return bad_days
+"""
+
+
+def leaving(directory: Path, seconds: float | None) -> tuple[str, ...]:
+    """Options for an application, leaving:make, with a thread that goes on for so long after the server."""
+    (directory / "leaving.py").write_text(THREADS.format(seconds=seconds))
+    return ("--factory", "--app-dir", str(directory))
+
+
+@ALL_KINDS
+def test_threads_that_the_application_leaves_hold_no_process_up(options: tuple[str, ...], tmp_path: Path) -> None:
+    more = (*leaving(tmp_path, None), "--timeout-graceful-shutdown", "0.2")
+    with WorkersProcess(*options, *more, app="leaving:make") as server:
+        server.signal(signal.SIGTERM)
+        assert server.exit_status(5) == 0
+        server.wait_until_gone(2)
+        said = "error the application has left threads that do not end; the process ends without them: the exporter$"
+        assert len(server.lines(said)) == (not options)
+
+
+def test_a_thread_that_ends_in_time_is_waited_for_without_a_word(tmp_path: Path) -> None:
+    with WorkersProcess(*leaving(tmp_path, 0.1), app="leaving:make") as server:
+        server.signal(signal.SIGTERM)
+        assert server.exit_status(5) == 0
+        assert server.errors[-1] == "Python waits"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
+def test_a_signal_while_python_waits_for_threads_ends_the_process(tmp_path: Path, number: signal.Signals) -> None:
+    with WorkersProcess(*leaving(tmp_path, None), app="leaving:make") as server:
+        server.signal(signal.SIGINT)
+        server.wait_for("Python waits")
+        server.signal(number)
+        assert server.exit_status(5) == -number
+        assert server.errors[-1] == "Python waits"
