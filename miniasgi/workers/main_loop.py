@@ -231,6 +231,8 @@ class MainLoop:
                 supervisor.stop(force=True)
         elif name == "SIGHUP":
             self._notifier.reloading()
+            # Of this process too, and of workers that stay if the new ones do not start.
+            self._reopen_files()
             if self.reread is None or self.reread():
                 if self._preloader is not None:
                     self._preloader.renew()
@@ -240,5 +242,8 @@ class MainLoop:
         elif name == "SIGTTOU":
             supervisor.fewer()
         elif name == "SIGUSR1":
-            logs.reopen_files()
-            supervisor.reopen_files()
+            self._reopen_files()
+
+    def _reopen_files(self) -> None:
+        logs.reopen_files()
+        self._supervisor.reopen_files()

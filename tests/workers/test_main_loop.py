@@ -49,8 +49,8 @@ def test_other_signals(stages: MakeStage) -> None:
     stage.run(send("SIGTTIN"), send("SIGHUP"), send("SIGUSR1"), send("SIGTTOU"), send("SIGTERM"))
     assert all(stage.woken)
     assert [worker.commands for worker in stage.workers] == [
-        ["listen 1", "stop patient"],
-        ["listen 2", "stop patient"],
+        ["listen 1", "reopen", "stop patient"],
+        ["listen 2", "reopen", "stop patient"],
         ["listen 1", "reopen", "listen 2", "stop"],
         ["listen 2", "reopen", "stop patient"],
     ]

@@ -143,6 +143,32 @@ def test_sigusr1_opens_log_files_again_in_all_processes(options: tuple[str, ...]
         assert moved.stat().st_size == size
 
 
+LOG_CONFIG = """
+version = 1
+disable_existing_loggers = false
+[handlers.file]
+class = "logging.FileHandler"
+filename = "{path}"
+[loggers."miniasgi.server"]
+handlers = ["file", "console"]
+level = "INFO"
+[handlers.console]
+class = "logging.StreamHandler"
+"""
+
+
+@ALL_SUPERVISED
+def test_sighup_opens_log_files_again_in_the_supervisor_too(options: tuple[str, ...], tmp_path: Path) -> None:
+    log, moved, config = (tmp_path / name for name in ("server.log", "server.log.1", "log.toml"))
+    config.write_text(LOG_CONFIG.format(path=log))
+    with WorkersProcess(*options, "--log-config", str(config)) as server:
+        log.rename(moved)
+        server.signal(signal.SIGHUP)
+        server.wait_for("has been loaded anew")
+        assert "loading the application anew" in log.read_text()
+        assert "loading" not in moved.read_text()
+
+
 # Signals to a worker
 
 
