@@ -208,7 +208,6 @@ class Supervisor:
             self._not_started(place, member.name, start_failure(member, how), has_said=member.failure is not None)
         else:
             note_death(member, how, self.clock(), wanted=place.number <= self.wanted)
-        self._forget_empty_places()
 
     def step(self) -> float | None:
         """Do what is due; the clock's time at which something will be, as far as that is known."""
@@ -219,6 +218,7 @@ class Supervisor:
             self._reconcile(now)
         if not self.stopping:  # because the first worker could not be started
             self._take_over()
+            self._let_surplus_go()
             share_sockets(self._places.values(), self._sockets, now)
         return min(self._times(now), default=None)
 
@@ -241,12 +241,6 @@ class Supervisor:
                     self._start(place, now)
                 if self.stopping:
                     return
-        for place in list(self._places.values()):
-            if place.number > self.wanted:
-                for member in (place.current, place.next):
-                    if member is not None:
-                        self._let_go(member, patient=True)
-        self._forget_empty_places()
 
     def _may_start(self, place: Place) -> bool:
         others = [member for member in self.members if member.place.number == place.number and not member.stuck]
@@ -331,9 +325,13 @@ class Supervisor:
     def _let_go(self, member: Member, *, patient: bool = False) -> None:
         let_go(member, self.clock(), self.leave_seconds, patient=patient)
 
-    def _forget_empty_places(self) -> None:
-        for place in list(self._places.values()):
-            if place.number > self.wanted and place.current is None and place.next is None:
+    def _let_surplus_go(self) -> None:
+        for place in [each for each in self._places.values() if each.number > self.wanted]:
+            # While the code is loaded anew, those that serve stay until others do.
+            for member in (None if self.reloading else place.current, place.next):
+                if member is not None:
+                    self._let_go(member, patient=True)
+            if place.current is None and place.next is None:
                 del self._places[place.number]
 
     def _times(self, now: float) -> Iterator[float]:

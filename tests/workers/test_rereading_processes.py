@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ask
-from tests.workers.processes import KINDS, WorkersProcess, needs_linux
+from tests.workers.processes import KINDS, WorkersProcess, needs_linux, watch
 
 pytestmark = [pytest.mark.slow, needs_linux]
 
@@ -51,6 +51,7 @@ def wait_for_version(server: WorkersProcess, wanted: str, seconds: float = 10.0)
 def test_new_workers_have_the_options_that_the_file_has_now(options: tuple[str, ...], file: File) -> None:
     with WorkersProcess("-c", str(file.path), *options) as server:
         assert version(server) == "one"
+        before = server.processes()
         file.header("two", "port = 1\ntimeout-worker-healthcheck = 99")
         server.signal(signal.SIGHUP)
         # The port has been typed, and wins as it did.
@@ -58,6 +59,8 @@ def test_new_workers_have_the_options_that_the_file_has_now(options: tuple[str, 
         server.wait_for("info changed for new workers: --header")
         server.wait_for("has been loaded anew")
         wait_for_version(server, "two")
+        with watch(before) as old:  # which may answer for another moment
+            old.wait(10)
         file.write("heder = []")
         server.signal(signal.SIGHUP)
         server.wait_for(r"error nothing is loaded anew, .*: heder: no such option; did you mean header\?")

@@ -72,6 +72,18 @@ def test_more_and_fewer_workers_during_a_reload() -> None:
     assert house.shown() == {1: "1l 3S", 2: "2l 4S", 3: "5l"}
 
 
+def test_workers_of_which_there_are_to_be_fewer_serve_until_a_reload_is_done() -> None:
+    house = up(3)
+    house.supervisor.want(1)
+    house.supervisor.reload()
+    house.settle()
+    assert house.shown() == {1: "1S 4s", 2: "2S", 3: "3S"}
+    house.ready(4)
+    assert house.shown() == {1: "1l 4S", 2: "2l", 3: "3l"}
+    house.bury()
+    assert house.shown() == {1: "4S"}
+
+
 def test_a_reload_whose_code_says_that_it_does_not_work_is_abandoned(caplog: pytest.LogCaptureFixture) -> None:
     house = up(2)
     house.supervisor.reload()
