@@ -30,7 +30,7 @@ __all__ = ["SIGNALS", "MainLoop"]
 logger = logging.getLogger("miniasgi.server")
 
 #: Those that a supervisor takes.
-SIGNALS = (*ENDING, *GENTLE, "SIGCHLD")
+SIGNALS = (*ENDING, *GENTLE, "SIGUSR2", "SIGCHLD")
 # 2 s: so late, the machine or this process stood still, and the workers perhaps as well.
 _LATE_SECONDS = 2.0
 # An hour: what selectors can wait for has a limit, on Linux 24 days.
@@ -243,6 +243,9 @@ class MainLoop:
             supervisor.fewer()
         elif name == "SIGUSR1":
             self._reopen_files()
+        elif name == "SIGUSR2":
+            # By which gunicorn replaces itself; left to the system, it would end this process, and so all workers.
+            logger.warning("SIGUSR2 does nothing here: SIGHUP loads the application anew")
 
     def _reopen_files(self) -> None:
         logs.reopen_files()

@@ -25,7 +25,7 @@ from .process import ProcessWorker, pack
 from .rereading import Reread, Rereading
 from .source_watch import SourceWatch
 from .spec import WorkerSpec, leave_seconds
-from .supervisor import Supervisor
+from .supervisor import MOST_WORKERS, Supervisor
 from .title import set_title, title
 from .zygote import Preloader
 
@@ -45,10 +45,14 @@ class GroupSupervisor(Supervisor):
     threads = 1
 
     def more(self) -> None:
-        self.want(self.threads + 1)
+        if self.threads < MOST_WORKERS:
+            self.want(self.threads + 1)
 
     def fewer(self) -> None:
-        self.want(max(self.threads - 1, 1))
+        if self.threads > 1:
+            self.want(self.threads - 1)
+        else:
+            logger.warning("one worker thread is the least: it stays")
 
     def want(self, number: int) -> None:
         """So many threads from now on; the process of all of them remains one."""

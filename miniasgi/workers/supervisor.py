@@ -21,14 +21,14 @@ from .member import Handle, Member, Place, State
 from .sharing import Sockets, share_sockets, tell_listen
 from .spec import leave_seconds
 
-__all__ = ["Supervisor"]
+__all__ = ["MOST_WORKERS", "Supervisor"]
 
 logger = logging.getLogger("miniasgi.server")
 
 # 4: threads that hang, and cannot be ended, before no more are started beside them.
 _MOST_STUCK = 4
-# 1,024: more workers than any machine has use for; a finger on a key must not fill the memory.
-_MOST_WORKERS = 1024
+#: 1,024: more workers than any machine has use for; a finger on a key must not fill the memory.
+MOST_WORKERS = 1024
 
 
 class Supervisor:
@@ -153,7 +153,7 @@ class Supervisor:
 
     def more(self) -> None:
         """One worker more."""
-        if self.wanted < _MOST_WORKERS:
+        if self.wanted < MOST_WORKERS:
             self.wanted += 1
             logger.info("%d workers are wanted now", self.wanted)
 

@@ -13,6 +13,7 @@ from miniasgi.workers import supervised as module
 from miniasgi.workers.notify import Notifier
 from miniasgi.workers.spec import WorkerSpec
 from miniasgi.workers.supervised import GroupSupervisor
+from miniasgi.workers.supervisor import MOST_WORKERS
 from tests.server.apps import hello
 
 from .fakes import loggers_kept
@@ -111,11 +112,12 @@ def test_more_and_fewer_of_them_is_a_matter_for_their_process_and_for_the_next_o
         for _ in range(4):
             stage.supervisor.fewer()
         numbers = [values["number"] for kind, values in process.told if kind == "want"]
-        assert numbers == [3, 2, 1, 1, 1]
+        assert numbers == [3, 2, 1]
         assert [each.getMessage() for each in caplog.records] == [
             "3 worker threads are wanted now",
             "2 worker threads are wanted now",
-            *["1 worker thread is wanted now"] * 3,
+            "1 worker thread is wanted now",
+            *["one worker thread is the least: it stays"] * 2,
         ]
         stage.supervisor.more()
         stage.supervisor.more()
@@ -124,6 +126,10 @@ def test_more_and_fewer_of_them_is_a_matter_for_their_process_and_for_the_next_o
         assert [each.spec.config.workers for each in stage.processes] == [2, 3]
         stage.supervisor.more()
         assert [each.commands[-1] for each in stage.processes] == ["want", "want"]
+        stage.supervisor.want(MOST_WORKERS)
+        told = [len(each.told) for each in stage.processes]
+        stage.supervisor.more()
+        assert [len(each.told) for each in stage.processes] == told
         stage.stop()
 
     assert stage.run(script=script, worker_class="thread") == 0
