@@ -56,7 +56,9 @@ def check_health(member: Member, config: Config, now: float) -> None:
         number = member.steps.pop(0)
         name = signal.Signals(number).name
         if member.handle.signal(number):
-            logger.warning("%s is sent %s: it has not ended", member.name, name)
+            # One that has never been ready is most likely slow to start, and no news beside why the server ends.
+            level = logging.DEBUG if member.steps and not member.served_at else logging.WARNING
+            logger.log(level, "%s is sent %s: it has not ended", member.name, name)
             member.deadline = now + _FORCE_SECONDS if member.steps else None
         else:
             logger.error("%s does not end, and nothing else ends a thread: it is left", member.name)

@@ -53,6 +53,19 @@ def test_at_the_time_for_which_the_supervisor_waits_it_is_due(member: Member, he
     assert member.state is State.HUNG
 
 
+def test_of_one_that_has_never_been_ready_only_the_end_by_force_is_news(
+    caplog: pytest.LogCaptureFixture, member: Member, handle: FakeHandle
+) -> None:
+    member.state, member.served_at = State.LEAVING, 0.0
+    end_by_force(member, 101.0)
+    caplog.set_level("INFO", "miniasgi.server")
+    check_health(member, CONFIG, 101.0)
+    assert (handle.signals, caplog.messages) == ([signal.SIGTERM], [])
+    check_health(member, CONFIG, 106.0)
+    assert handle.signals == [signal.SIGTERM, signal.SIGKILL]
+    assert caplog.messages == ["worker 1 (fake 1) is sent SIGKILL: it has not ended"]
+
+
 @pytest.mark.parametrize("state", [State.STARTING, State.READY, State.LEAVING])
 def test_only_those_that_serve_have_to_give_signs_of_life(member: Member, handle: FakeHandle, state: State) -> None:
     member.state = state
