@@ -83,7 +83,21 @@ def root_relative(path: bytes, root_path: str) -> bytes:
 
 
 def raw_path(scope: Scope) -> bytes:
-    """The path as it was sent; made from ``path`` where a server does not tell, or a framework has changed that."""
+    """The path as it was sent; made from ``path`` where a server does not tell, or a framework has changed that.
+
+    What a framework mounts is told its place in root_path, behind the application's own, which is called app_root_path
+    then. If a proxy has taken that one off the path, and the server has not put it back, it is put back here.
+    """
+    path = _sent_path(scope)
+    own: str = scope.get("app_root_path", "")
+    root_path: str = scope.get("root_path", "")
+    if own.strip("/") and root_path.startswith(own) and beneath(path, segments(root_path)) is None:
+        if beneath(path, segments(root_path[len(own) :])) is not None:
+            return encode_path(segments(own)) + path
+    return path
+
+
+def _sent_path(scope: Scope) -> bytes:
     path: str = scope["path"]
     raw: bytes | None = scope.get("raw_path")
     if raw is not None:

@@ -685,6 +685,20 @@ def test_a_folder_is_mounted_in_a_framework(make_framework: Callable[[], Any], f
         assert get("/d/..%2f404.html").status_code == 404
 
 
+def test_a_mounted_folder_is_found_behind_a_proxy_that_takes_the_root_path_away(
+    make_framework: Callable[[], Any], folder: Path, write: Write
+) -> None:
+    write("d/index.html", b"index")
+    framework = make_framework()
+    framework.mount("/static", StaticFiles(folder, listing=("json",)))
+    for base in ("/static", "/proxy/static"):
+        reply = fetched(framework, f"{base}/d", root_path="/proxy")
+        assert (reply.status_code, reply.headers["location"]) == (308, "/proxy/static/d/")
+        assert fetched(framework, f"{base}/d/", root_path="/proxy").content == b"index"
+        assert fetched(framework, f"{base}/", root_path="/proxy").json()["path"] == "/proxy/static/"
+        assert fetched(framework, f"{base}/static/d/", root_path="/proxy").status_code == 404
+
+
 @pytest.mark.parametrize("kind", ["gzip", "base"])
 def test_a_long_file_comes_through_middleware_that_knows_of_no_files(folder: Path, write: Write, kind: str) -> None:
     starlette = pytest.importorskip("starlette.applications", reason="the package starlette is not installed")

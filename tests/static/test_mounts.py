@@ -222,3 +222,29 @@ def test_the_path_is_made_where_no_server_tells_or_a_framework_has_changed_it(ra
 def test_a_path_that_is_made_is_decoded_to_itself(path: str, raw: bytes) -> None:
     assert raw_path(scope(path)) == raw
     assert raw_path(scope(path, raw_path=None)) == raw
+
+
+@pytest.mark.parametrize(
+    ("path", "rest"),
+    [
+        (b"/m/a", b"/a"),  # a proxy has taken /app away
+        (b"/app/m/a", b"/a"),
+        (b"/m", b""),
+        (b"//m//a", b"//a"),
+        (b"/%6d/%61", b"/%61"),
+        (b"/m/m/a", b"/m/a"),
+        (b"/elsewhere", b"/elsewhere"),
+    ],
+)
+def test_what_a_framework_mounts_is_found_behind_a_proxy_that_takes_the_root_path_away(
+    path: bytes, rest: bytes
+) -> None:
+    decoded = path.replace(b"%6d", b"m").replace(b"%61", b"a").decode()
+    found = raw_path(scope(decoded, path, root_path="/app/m", app_root_path="/app"))
+    assert asked(found, "", root_path="/app/m") == [("", rest, b"/app/m")]
+
+
+@pytest.mark.parametrize("own", ["", "/", "/other"])
+def test_a_path_is_left_alone_where_the_application_has_no_root_path_in_front(own: str) -> None:
+    assert raw_path(scope("/m/a", b"/m/a", root_path="/x/m", app_root_path=own)) == b"/m/a"
+    assert raw_path(scope("/m/a", b"/m/a", app_root_path=own)) == b"/m/a"
