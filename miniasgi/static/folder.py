@@ -77,7 +77,13 @@ class Folder:
 
     def open(self, segments: Sequence[bytes]) -> OpenFile | None:
         """The regular file at *segments*; None for a directory. Raises OSError for anything else."""
-        descriptor = self._root.open(segments)
+        try:
+            descriptor = self._root.open(segments)
+        except PermissionError:
+            # A directory that may be entered but not listed may still have an index that may be read.
+            if self._is_directory(segments):
+                return None
+            raise
         file = OpenFile(descriptor, os.fstat(descriptor))
         if stat.S_ISREG(file.status.st_mode):
             return file
@@ -130,8 +136,7 @@ class Folder:
 
     def is_listed(self, segments: Sequence[bytes]) -> bool:
         """Whether there is a directory at *segments*, and directories are listed."""
-        status = self._root.status(segments) if self._settings.listing else None
-        return status is not None and stat.S_ISDIR(status.st_mode)
+        return bool(self._settings.listing) and self._is_directory(segments)
 
     def list(self, segments: Sequence[bytes]) -> Listing:
         """What the directory at *segments* holds. Takes a while for thousands of names. Raises OSError."""
@@ -141,6 +146,10 @@ class Folder:
                 lambda name: self._settings.names.are_visible((*segments, name)),
                 lambda name: self._root.status((*segments, name)),
             )
+
+    def _is_directory(self, segments: Sequence[bytes]) -> bool:
+        status = self._root.status(segments)
+        return status is not None and stat.S_ISDIR(status.st_mode)
 
     def _try(self, segments: Sequence[bytes]) -> Found | None:
         if not self._settings.names.are_visible(segments):

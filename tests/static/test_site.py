@@ -520,6 +520,27 @@ def test_what_cannot_be_opened_is_told_in_one_line(
     assert caplog.record_tuples == [("miniasgi.server", logging.WARNING, message)]
 
 
+def test_a_directory_that_may_be_entered_but_not_listed_has_its_index(
+    folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("d/index.html", b"index")
+    write("e/f")
+    (folder / "g").mkdir()
+    real = Root.open
+
+    def fail(self: Root, segments: Sequence[bytes], *flags: int) -> int:
+        if segments[-1] in (b"d", b"e", b"g", b"f") and not flags:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(self, segments, *flags)
+
+    monkeypatch.setattr(Root, "open", fail)
+    asked = Asked(folder)
+    assert asked.get(b"/d")[0] == 308
+    assert asked.get(b"/d/") == (200, b"index")
+    assert asked.find(b"/g") is None
+    assert asked.get(b"/e/f")[0] == 403
+
+
 def test_a_path_in_the_log_is_escaped(
     folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
