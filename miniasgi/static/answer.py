@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..page_cache import read_any, read_cached
-from ..types import Fields, Receive, Scope, Send
+from ..types import Field, Fields, Receive, Scope, Send
 
-__all__ = ["Answer", "OpenFile", "Outcome", "Work", "plain", "run_work", "then"]
+__all__ = ["Answer", "OpenFile", "Outcome", "Work", "plain", "run_work", "then", "with_field"]
 
 # 64 KiB: read at a time for a server that takes no file; about what it lets wait before it makes us wait.
 _PIECE = 64 * 1024
@@ -183,6 +183,17 @@ def then(outcome: Outcome, otherwise: Callable[[], Outcome]) -> Outcome:
         run = outcome.run
         return Work(lambda: then(run(), otherwise), outcome.pool)
     return outcome
+
+
+def with_field(outcome: Outcome, field: Field) -> Outcome:
+    """*outcome* with one more *field*."""
+    if isinstance(outcome, Work):
+        run = outcome.run
+        return Work(lambda: with_field(run(), field), outcome.pool)
+    if outcome is None:
+        return None
+    # Another one: this may be in memory, for paths at which it is sent without the field.
+    return Answer(outcome.status, [*outcome.fields, field], outcome.content, outcome.file, outcome.parts)
 
 
 async def run_work(outcome: Outcome) -> Answer | None:

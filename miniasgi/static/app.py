@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Unpack
 
 from ..types import App, Fields, Message, Receive, Scope, Send
-from .answer import Answer, Outcome, Work, plain, run_work, then
+from .answer import Answer, Outcome, Work, plain, run_work, then, with_field
 from .auth import BasicAuth
 from .live_reload import PATH as LIVE_PATH
 from .live_reload import LiveReload
@@ -28,6 +28,8 @@ __all__ = ["StaticFiles"]
 logger = logging.getLogger("miniasgi.server")
 
 _METHODS = b"GET, HEAD, OPTIONS"
+# RFC 9110 §12.5.5: a cache must not give the page that routes to who has asked for JSON at the same path.
+_BY_ACCEPT = (b"vary", b"accept")
 # Three seconds of passwords. Who sends them and leaves would have the server reckon, and remember, for hours.
 _MOST_CHECKS = 64
 
@@ -159,7 +161,8 @@ class StaticFiles:
         if self._fallback is not None:
             return None
         outcome = then(_first(asked, Site.route), lambda: _first(asked, Site.not_found))
-        return then(outcome, lambda: self._plain(404, []))
+        outcome = then(outcome, lambda: self._plain(404, []))
+        return with_field(outcome, _BY_ACCEPT) if any(site.may_route(request) for site, request in asked) else outcome
 
     def _is_preflight(self, method: str, fields: Fields) -> bool:
         """Whether a browser asks if it may ask, which it does without credentials (Fetch, "CORS-preflight request")."""
@@ -185,7 +188,7 @@ class StaticFiles:
         """Let the application answer; where it has nothing either, and a browser navigates, the page that routes."""
         page = None
         if scope["method"] in ("GET", "HEAD") and any(site.is_route(request) for site, request in asked):
-            page = await run_work(_first(asked, Site.route))
+            page = await run_work(with_field(_first(asked, Site.route), _BY_ACCEPT))
         if page is None:
             await fallback(scope, receive, send)
             return

@@ -118,14 +118,18 @@ class Site:
         return self.find(request._replace(path=self._spa)) if self.is_route(request) else None
 
     def is_route(self, request: Request) -> bool:
-        """Whether a browser may be navigating to a place that only the application knows.
-
-        Not where a file is meant: HTML in place of a missing script hides the mistake, and spoils caches.
-        """
-        if not self._spa or b"." in request.path.rpartition(b"/")[2]:
+        """Whether a browser may be navigating to a place that only the application knows."""
+        if not self.may_route(request):
             return False
         weights = listing.weigh_formats(field_value(request.fields, b"accept"))
         return weights["html"] > 0 and weights["html"] >= weights["json"]
+
+    def may_route(self, request: Request) -> bool:
+        """Whether it depends on Accept what is sent where nothing is.
+
+        Not where a file is meant: HTML in place of a missing script hides the mistake, and spoils caches.
+        """
+        return bool(self._spa) and b"." not in request.path.rpartition(b"/")[2]
 
     def not_found(self, request: Request) -> Outcome:
         """The page that says that nothing is there; None where there is no such page."""

@@ -119,6 +119,10 @@ async def api(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": f"api {scope['method']}".encode()})
 
 
+def cold(descriptor: int, offset: int, count: int) -> bytes:
+    raise BlockingIOError
+
+
 # Alone
 
 
@@ -188,6 +192,35 @@ def test_a_page_that_routes_comes_before_the_page_of_an_error(folder: Path, writ
     assert brief(app, "/users/42", JSON) == brief(app, "/app.js", HTML) == (404, b"missing")
 
 
+def test_a_cache_is_told_that_accept_decides_where_a_page_routes(
+    folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("index.html", b"page")
+    write("404.html", b"missing")
+
+    def varies(app: App, path: str, *fields: tuple[bytes, bytes]) -> tuple[int, list[bytes]]:
+        status, found, _ = ask(app, path, *fields)
+        return status, [value for name, value in found if name == b"vary"]
+
+    app = StaticFiles(folder, spa="index.html")
+    for _ in range(3):
+        # The same page is in memory, for who asks for it by its name.
+        assert varies(app, "/index.html", HTML) == varies(app, "/", JSON) == (200, [])
+        assert varies(app, "/users/42", HTML) == (200, [b"accept"])
+        assert varies(app, "/users/42", JSON) == (404, [b"accept"])
+    assert varies(app, "/users/42", HTML, (b"if-none-match", b"*")) == (304, [b"accept"])
+    assert varies(app, "/app.js", HTML) == (404, [])
+    assert varies(StaticFiles(folder), "/users/42", HTML) == (404, [])
+    app = StaticFiles(folder, spa="index.html", not_found="", precompressed=("br",))
+    assert varies(app, "/users/42", JSON) == (404, [b"accept"])
+    assert varies(app, "/users/42", HTML) == (200, [b"accept-encoding", b"accept"])
+    app = StaticFiles(folder, fallback=api, spa="index.html")
+    assert varies(app, "/users/42", HTML) == (200, [b"accept"])
+    assert varies(app, "/api", HTML) == (200, [])
+    monkeypatch.setattr(site_module, "read_cached", cold)
+    assert varies(StaticFiles(folder, spa="index.html"), "/users/42", HTML) == (200, [b"accept"])
+
+
 def test_without_a_folder_at_the_top_other_paths_are_nowhere(folder: Path, write: Write) -> None:
     write("f")
     write("404.html", b"missing")
@@ -240,9 +273,6 @@ def test_the_longest_mount_is_asked_first_and_then_the_others(
 
 
 def test_a_cold_overlay_is_the_same(folders: list[tuple[Path, str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    def cold(descriptor: int, offset: int, count: int) -> bytes:
-        raise BlockingIOError
-
     monkeypatch.setattr(site_module, "read_cached", cold)
     app = StaticFiles(folders)
     assert brief(app, "/two.txt") == (200, b"two")
