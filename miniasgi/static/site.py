@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
+from urllib.parse import quote_from_bytes
 
 from ..page_cache import read_any, read_cached
 from ..types import Fields
@@ -37,6 +38,10 @@ _READ_OCTETS = 64 * 1024
 _PAGE_OCTETS = 4 * 1024 * 1024
 # 3: how often a file is read that is being written to, until it is taken as it is.
 _READINGS = 3
+
+# What a query may contain beside letters, digits and -._~, and brackets, which browsers send; "%" too: what is encoded
+# already stays as it is.
+_IN_QUERIES = ":/?[]@!$&'()*+,;=%"
 
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ESTALE))
 # What is said of a file, and not of the error that its content tells.
@@ -202,7 +207,8 @@ class Site:
         # A path that begins with one slash, and nothing that the client could have put a host into (RFC 9110 §10.2.2).
         location = request.prefix + encode_path((*segments, b""))
         if request.query:
-            location += b"?" + request.query
+            # As it was sent, but for what no URL may contain (RFC 3986 §3.4), and not every server refuses.
+            location += b"?" + quote_from_bytes(request.query, safe=_IN_QUERIES).encode()
         return Answer(308, [(b"location", location), (b"content-length", b"0"), *self._settings.everywhere])
 
     def _directory(self, request: Request, segments: Sequence[bytes], may_wait: bool) -> Outcome:

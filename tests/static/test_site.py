@@ -231,6 +231,8 @@ def test_a_directory_is_answered_with_the_first_index_that_exists(folder: Path, 
     [
         ("d", {"path": b"/d"}, b"/d/"),
         ("d", {"path": b"/d", "query": b"a=b&c"}, b"/d/?a=b&c"),
+        ("d", {"path": b"/d", "query": b"a=%20%zz+~[1]/?:@!$&'()*,;"}, b"/d/?a=%20%zz+~[1]/?:@!$&'()*,;"),
+        ("d", {"path": b"/d", "query": b'<a b="\\">{^`|}#\xe4'}, b"/d/?%3Ca%20b=%22%5C%22%3E%7B%5E%60%7C%7D%23%E4"),
         ("d/e", {"path": b"//d//e"}, b"/d/e/"),
         ("example.org", {"path": b"//example.org"}, b"/example.org/"),
         ("example.org", {"path": b"////example.org"}, b"/example.org/"),
