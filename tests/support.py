@@ -244,7 +244,7 @@ class ServerProcess:
 
     def __enter__(self) -> ServerProcess:
         try:
-            match = re.search(r"http://[^ ]*:(\d+)", self.wait_for("http://"))
+            match = re.search(r"https?://[^ ]*:(\d+)", self.wait_for("https?://"))
             assert match is not None
             self.port = int(match[1])
         except BaseException:

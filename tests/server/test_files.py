@@ -358,7 +358,29 @@ async def send_by_reading(path: Path, offset: int, count: int, **changes: Any) -
 def test_a_transport_that_encrypts_gets_its_file_in_pieces(file: Path) -> None:
     target = run_on("asyncio", send_by_reading(file, 100, 299_900, write_paused=True))
     assert target.fake.written == b"head," + CONTENT[100:]
-    assert target.drains == 2
+    assert target.drains == 10
+    # What has been encrypted, and waits for a client that takes nothing, is bounded by what is read at a time.
+    assert target.fake.get_write_buffer_limits()[1] == 32 * 1024
+
+
+def test_a_client_of_a_transport_that_encrypts_lets_others_have_their_turn(file: Path) -> None:
+    turns = 0
+
+    async def main() -> None:
+        def take_turn() -> None:
+            nonlocal turns
+            turns += 1
+            loop.call_soon(take_turn)
+
+        loop = asyncio.get_running_loop()
+        loop.call_soon(take_turn)
+        target = await send_by_reading(file, 0, 10 * len(CONTENT))
+        assert target.fake.written == b"head," + CONTENT * 10
+        assert target.drains == 0
+
+    file.write_bytes(CONTENT * 10)
+    run_on("asyncio", main())
+    assert turns >= 10 * len(CONTENT) // (512 * 1024)
 
 
 def test_without_sendfile_a_file_is_read(file: Path, monkeypatch: pytest.MonkeyPatch, loop_name: str) -> None:

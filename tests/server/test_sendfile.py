@@ -487,13 +487,13 @@ def test_a_cold_file_that_has_to_be_read_is_read_by_a_thread_first(
         encrypting = FakeTransport({"ssl_object": object(), "socket": object()})
         target = Target(encrypting)
         with file.open("rb") as opened:
-            await send_file(target, HEAD, opened.fileno(), 0, 300_000)
-        assert encrypting.written == HEAD + CONTENT[:300_000]
+            await send_file(target, HEAD, opened.fileno(), 0, SLICE + 100)
+        assert encrypting.written == HEAD + CONTENT[: SLICE + 100]
         assert target.watch.jobs == 1
         assert target.waits == ["await", "ready"]
 
     run_on(loop_name, main())
-    assert disk.asked == [(0, 262_144), (262_144, 37_856)]
+    assert disk.asked == [(0, SLICE), (SLICE, 100)]
 
 
 # What a client has not taken

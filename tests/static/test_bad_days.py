@@ -7,6 +7,7 @@ import random
 import resource
 import signal
 import socket
+import ssl
 import stat
 import struct
 import threading
@@ -365,6 +366,38 @@ def test_slow_readers_of_an_immense_file_take_no_memory(server: ServerProcess) -
         assert server.memory() - before < 32 * MIB
     for client in clients:
         client.socket.close()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_slow_readers_take_no_memory_over_tls_either(folder: Path, tmp_path: Path, loop: str) -> None:
+    pytest.importorskip("trustme", reason="the package trustme is not installed")
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    from tests import certificates
+
+    certificate, key = certificates.write_pair(tmp_path, certificates.leaf("localhost"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def download() -> Download:
+        client = Download(server.port, receive_buffer=8192)
+        client.socket = context.wrap_socket(client.socket)
+        return client
+
+    with serve(folder, loop, "--ssl-certfile", certificate, "--ssl-keyfile", key) as server:
+        # Sessions of TLS have a price of their own, which is not that of the file.
+        clients = [download() for _ in range(100)]
+        for client in clients:
+            assert client.ask("/hello.txt").content() == HELLO
+        before = server.memory()
+        for client in clients:
+            assert client.ask("/huge.bin").length == 10 * GIB
+        for _ in range(5):
+            for client in clients:
+                assert len(client.content(20_000)) == 20_000
+            assert server.memory() - before < 32 * MIB
+        for client in clients:
+            client.socket.close()
 
 
 def test_a_fast_reader_leaves_others_their_turn(server: ServerProcess) -> None:
