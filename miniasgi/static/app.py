@@ -30,6 +30,8 @@ logger = logging.getLogger("miniasgi.server")
 _METHODS = b"GET, HEAD, OPTIONS"
 # RFC 9110 §12.5.5: a cache must not give the page that routes to who has asked for JSON at the same path.
 _BY_ACCEPT = (b"vary", b"accept")
+# Fetch, "CORS non-wildcard request-header name": "*" is any other field.
+_ANY_HEADER = b"*, authorization"
 # Three seconds of passwords. Who sends them and leaves would have the server reckon, and remember, for hours.
 _MOST_CHECKS = 64
 
@@ -175,7 +177,7 @@ class StaticFiles:
     def _options(self) -> Answer:
         fields = [(b"allow", _METHODS), *self._settings.everywhere]
         if self._settings.cors:
-            fields += [(b"access-control-allow-methods", _METHODS), (b"access-control-allow-headers", b"*")]
+            fields += [(b"access-control-allow-methods", _METHODS), (b"access-control-allow-headers", _ANY_HEADER)]
         return Answer(204, fields)
 
     def _plain(self, status: int, fields: Fields) -> Answer:

@@ -111,6 +111,9 @@ class Settings:
             self.cors = ""
         if self.cors:
             self.everywhere.append((b"access-control-allow-origin", _value("cors", self.cors)))
+            if all(name != b"access-control-expose-headers" for name, _ in self.everywhere):
+                # What reads a file in parts has to know Content-Range, which scripts are not shown otherwise.
+                self.everywhere.append((b"access-control-expose-headers", b"*"))
 
     def fields_for(self, segments: Sequence[bytes]) -> list[Field]:
         """The fields that are added to answers about the file at *segments*."""

@@ -163,17 +163,20 @@ def test_any_origin_may_ask_where_it_is_allowed(folder: Path, write: Write) -> N
     write("f")
     app = StaticFiles(folder, cors="https://example.org")
     origin = (b"access-control-allow-origin", b"https://example.org")
+    exposed = (b"access-control-expose-headers", b"*")
     fields = [
         ALLOW,
         NOSNIFF,
         origin,
+        exposed,
         (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
-        (b"access-control-allow-headers", b"*"),
+        (b"access-control-allow-headers", b"*, authorization"),
     ]
     preflight = (b"access-control-request-method", b"GET")
     assert ask(app, "/f", preflight, method="OPTIONS") == (204, fields, b"")
     for path in ("/f", "/missing"):
-        assert origin in ask(app, path).fields
+        assert {origin, exposed} <= set(ask(app, path).fields)
+    assert exposed in ask(app, "/f", (b"range", b"bytes=0-0")).fields
 
 
 def test_fields_for_everything_are_on_errors_and_redirects_too(folder: Path, write: Write) -> None:

@@ -11,6 +11,7 @@ from miniasgi.static.settings import Options, Settings
 
 MIB = 1024 * 1024
 NOSNIFF = (b"x-content-type-options", b"nosniff")
+EXPOSED = (b"access-control-expose-headers", b"*")
 IMMUTABLE = (b"cache-control", b"public, max-age=31536000, immutable")
 
 
@@ -211,10 +212,18 @@ def test_users_are_pairs_or_a_mapping() -> None:
 
 def test_fields_without_a_glob_are_everywhere() -> None:
     settings = make(headers=[("X-A", "1"), ("X-B", " 2\t", "*"), ("X-C", "é", "*.html")], cors="https://example.org")
-    everywhere = [(b"x-a", b"1"), (b"x-b", b"2"), NOSNIFF, (b"access-control-allow-origin", b"https://example.org")]
+    origin = (b"access-control-allow-origin", b"https://example.org")
+    everywhere = [(b"x-a", b"1"), (b"x-b", b"2"), NOSNIFF, origin, EXPOSED]
     assert settings.everywhere == everywhere
     assert fields(settings, "a.js") == everywhere
     assert fields(settings, "b/a.html") == [(b"x-c", b"\xe9"), *everywhere]
+
+
+def test_scripts_of_other_origins_see_the_fields_that_are_named_where_some_are() -> None:
+    named = ("access-control-expose-headers", "etag")
+    values = [value for name, value in make(headers=[named], cors="*").everywhere if name == named[0].encode()]
+    assert values == [b"etag"]
+    assert EXPOSED not in make().everywhere
 
 
 def test_nosniff_gives_way_to_another_word_on_the_matter() -> None:
@@ -295,6 +304,7 @@ def test_fields_for_a_file_come_before_those_for_everything() -> None:
         (b"x-all", b"1"),
         NOSNIFF,
         (b"access-control-allow-origin", b"*"),
+        EXPOSED,
     ]
 
 

@@ -955,7 +955,12 @@ def test_fields_are_those_of_the_globs_that_fit(folder: Path, write: Write) -> N
         mime={".CSS": "text/x-css"},
         cors="*",
     )
-    everywhere = {b"a": b"everywhere", b"x-content-type-options": b"nosniff", b"access-control-allow-origin": b"*"}
+    everywhere = {
+        b"a": b"everywhere",
+        b"x-content-type-options": b"nosniff",
+        b"access-control-allow-origin": b"*",
+        b"access-control-expose-headers": b"*",
+    }
     expected = {
         b"/app.4f3a9c1d.js": {b"cache-control": b"public, max-age=31536000, immutable", **everywhere},
         b"/a.css": {b"b": b"sheet", b"cache-control": b"max-age=5", **everywhere},
