@@ -368,36 +368,57 @@ def test_slow_readers_of_an_immense_file_take_no_memory(server: ServerProcess) -
         client.socket.close()
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_slow_readers_take_no_memory_over_tls_either(folder: Path, tmp_path: Path, loop: str) -> None:
+@pytest.fixture(params=["asyncio", "uvloop"])
+def encrypting(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server that speaks TLS, on each loop."""
     pytest.importorskip("trustme", reason="the package trustme is not installed")
-    if loop == "uvloop":
+    if request.param == "uvloop":
         pytest.importorskip("uvloop")
     from tests import certificates
 
     certificate, key = certificates.write_pair(tmp_path, certificates.leaf("localhost"))
+    with serve(folder, request.param, "--ssl-certfile", certificate, "--ssl-keyfile", key) as server:
+        yield server
+
+
+def over_tls(server: ServerProcess) -> Download:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    client = Download(server.port, receive_buffer=8192)
+    client.socket = context.wrap_socket(client.socket)
+    return client
 
-    def download() -> Download:
-        client = Download(server.port, receive_buffer=8192)
-        client.socket = context.wrap_socket(client.socket)
-        return client
 
-    with serve(folder, loop, "--ssl-certfile", certificate, "--ssl-keyfile", key) as server:
-        # Sessions of TLS have a price of their own, which is not that of the file.
-        clients = [download() for _ in range(100)]
+def test_slow_readers_take_no_memory_over_tls_either(encrypting: ServerProcess) -> None:
+    # Sessions of TLS have a price of their own, which is not that of the file.
+    clients = [over_tls(encrypting) for _ in range(100)]
+    for client in clients:
+        assert client.ask("/hello.txt").content() == HELLO
+    before = encrypting.memory()
+    for client in clients:
+        assert client.ask("/huge.bin").length == 10 * GIB
+    for _ in range(5):
         for client in clients:
-            assert client.ask("/hello.txt").content() == HELLO
-        before = server.memory()
-        for client in clients:
-            assert client.ask("/huge.bin").length == 10 * GIB
-        for _ in range(5):
-            for client in clients:
-                assert len(client.content(20_000)) == 20_000
-            assert server.memory() - before < 32 * MIB
-        for client in clients:
-            client.socket.close()
+            assert len(client.content(20_000)) == 20_000
+        assert encrypting.memory() - before < 32 * MIB
+    for client in clients:
+        client.socket.close()
+
+
+def test_nobody_waits_for_a_file_that_is_read_for_a_client_that_has_reset_its_connection(
+    encrypting: ServerProcess,
+) -> None:
+    with over_tls(encrypting) as client:
+        # What it opens for itself, it has open then.
+        assert len(client.ask("/large.bin").content()) == 32 * MIB
+        before = encrypting.descriptors()
+    for _ in range(5):
+        with over_tls(encrypting) as client:
+            assert len(client.ask("/huge.bin").content(100_000)) == 100_000
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with over_tls(encrypting) as client:
+        assert client.ask("/hello.txt").content() == HELLO
+    eventually(lambda: encrypting.descriptors() < before, "all is closed")
 
 
 def test_a_fast_reader_leaves_others_their_turn(server: ServerProcess) -> None:
