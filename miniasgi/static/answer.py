@@ -19,6 +19,8 @@ __all__ = ["Answer", "OpenFile", "Outcome", "Work", "plain", "run_work", "then",
 
 # 64 KiB: read at a time for a server that takes no file; about what it lets wait before it makes us wait.
 _PIECE = 64 * 1024
+# 256 KiB: how much of a file is read for one client before others have their turn.
+_PIECES_A_TURN = 4
 
 
 class OpenFile:
@@ -106,6 +108,7 @@ class Answer:
         """Read the file piece by piece, as fast as the server takes it, and stop when the client has gone."""
         # Servers may swallow what is sent to nobody: the file would be read to its end for nothing.
         gone = asyncio.ensure_future(_disconnected(receive))
+        turn = _PIECES_A_TURN
         try:
             for before, start, stop in self.parts:
                 if before:
@@ -119,6 +122,11 @@ class Answer:
                         raise OSError(f"a file ends {stop - start} octets before what was announced")
                     start += len(piece)
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    turn -= 1
+                    if not turn:
+                        # A server that makes nobody wait, be its client fast or gone, would serve no other meanwhile.
+                        turn = _PIECES_A_TURN
+                        await asyncio.sleep(0)
             await send({"type": "http.response.body", "body": self.content})
         finally:
             # gather() takes what it came to, so that nobody complains of an exception that was never looked at.

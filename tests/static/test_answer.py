@@ -248,6 +248,30 @@ def test_reading_ends_when_the_client_has_gone(path: Path) -> None:
     assert messages == [START, body(CONTENT[:PIECE], more=True)]
 
 
+def test_reading_ends_though_nobody_makes_it_wait_when_the_client_has_gone(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(bytes(64 * PIECE))
+    messages: list[Message] = []
+
+    async def main() -> None:
+        gone = asyncio.Event()
+
+        async def receive() -> Message:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            # As a server does whose transport takes everything, and learns in the loop's next turn that nobody has it.
+            messages.append(message)
+            asyncio.get_running_loop().call_soon(gone.set)
+
+        answer = Answer(200, [], file=opened(path), parts=[(b"", 0, 64 * PIECE)])
+        await answer({"type": "http", "method": "GET"}, receive, send)
+
+    run(main())
+    assert 1 < len(messages) < 20
+
+
 def test_whoever_cannot_receive_gets_the_file_that_far_and_no_complaint(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
