@@ -28,7 +28,7 @@ from starlette.responses import (  # noqa: E402
     Response,
     StreamingResponse,
 )
-from starlette.routing import Route  # noqa: E402
+from starlette.routing import Mount, Route  # noqa: E402
 
 from miniasgi.config import Config  # noqa: E402
 from miniasgi.server.server import Server  # noqa: E402
@@ -38,11 +38,11 @@ from tests.support import run_on  # noqa: E402
 Test = Callable[[Server, Any], Awaitable[None]]
 
 
-def served(loop_name: str, app: App, test: Test) -> None:
+def served(loop_name: str, app: App, test: Test, **options: Any) -> None:
     """Serve *app* on the loop, and call *test* with the server and an HTTP client."""
 
     async def run() -> None:
-        config = Config(port=0, access_log=False, timeout_graceful_shutdown=1)
+        config = Config(port=0, access_log=False, timeout_graceful_shutdown=1, **options)
         async with (
             Server(app, config) as server,
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client,
@@ -156,6 +156,20 @@ def test_routes_json_and_threads(loop_name: str) -> None:
         assert (head.content, head.headers["content-length"]) == (b"", "7")
 
     served(loop_name, Starlette(routes=ROUTES), test)
+
+
+def test_what_is_mounted_is_found_behind_a_proxy_that_takes_the_root_path_off(loop_name: str) -> None:
+    async def links(request: Request) -> Response:
+        return JSONResponse([str(request.url), str(request.url_for("inner:links"))])
+
+    routes = [Mount("/m", name="inner", routes=[Route("/links", links, name="links")])]
+
+    async def test(server: Server, client: Any) -> None:
+        response = await client.get("/m/links")
+        assert response.status_code == 200
+        assert response.json() == [f"{client.base_url}/api/m/links"] * 2
+
+    served(loop_name, Starlette(routes=routes), test, root_path="/api")
 
 
 @pytest.mark.parametrize("octets", [0, 100, 3_000_000])

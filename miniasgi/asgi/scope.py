@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from asyncio import Event
 from typing import Any
+from urllib.parse import quote
 
-from ..http1.head import RequestHead
+from ..http1.head import RequestHead, RequestLine
 from ..types import Scope
 
-__all__ = ["Origin", "http_scope", "websocket_scope"]
+__all__ = ["Origin", "http_scope", "mounted_raw_path", "websocket_scope"]
 
 
 class Origin:
@@ -21,7 +22,7 @@ class Origin:
         client: host and port of the peer, or None (ASGI: "client").
         server: host and port that it connected to, or None (ASGI: "server").
         scheme: "http" or "https".
-        root_path: where the application is mounted; says nothing about path, which is what the client sent.
+        root_path: where the application is mounted: what a proxy has taken off the path, and http_scope puts back.
         state: what lifespan start-up has stored; each request gets a shallow copy.
         draining: set when the server begins to stop; without one given, never.
         tls: the ASGI extension "tls", if the connection has it.
@@ -59,9 +60,25 @@ class Origin:
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def mounted_raw_path(line: RequestLine, root_path: str) -> bytes:
+    """The path of a request as its client has sent it, with the *root_path* that a proxy has taken off.
+
+    ASGI has root_path in front of path ("WSGI Compatibility"): what routes by it takes it off again. If it stood there
+    only where the path that arrives does not begin with it, then two paths of clients would be one to the application,
+    and a proxy that guards the one would not guard the other.
+    """
+    raw_path = line.raw_path
+    # Not in front of "*", which is no path.
+    return quote(root_path).encode() + raw_path if root_path and raw_path[:1] == b"/" else raw_path
+
+
 def http_scope(head: RequestHead, origin: Origin) -> Scope:
     """The scope of one request."""
     line = head.line
+    path, raw_path, root_path = line.path, line.raw_path, origin.root_path
+    if root_path and path[:1] == "/":
+        path = root_path + path
+        raw_path = mounted_raw_path(line, root_path)
     extensions: dict[str, dict[str, Any]] = {
         "http.response.trailers": {},
         "http.response.pathsend": {},
@@ -82,10 +99,10 @@ def http_scope(head: RequestHead, origin: Origin) -> Scope:
         "http_version": line.version,
         "method": line.method,
         "scheme": origin.scheme,
-        "path": line.path,
-        "raw_path": line.raw_path,
+        "path": path,
+        "raw_path": raw_path,
         "query_string": line.query,
-        "root_path": origin.root_path,
+        "root_path": root_path,
         "headers": head.fields.copy(),
         "client": origin.client,
         "server": origin.server,

@@ -39,7 +39,8 @@ class ServingOptions:
     lifespan: str = option("auto", choice("auto", "on", "off"), group="Application",
         help="Whether the application is told of start-up and shutdown; auto tolerates one that knows no lifespan.")
     root_path: str = option("", PREFIX, group="Application",
-        help="Path under which a proxy in front mounts the application; becomes root_path in the scope.")
+        help="Path under which a proxy in front mounts the application, and which it takes off: the scope has it as "
+             "root_path, and in front of path again.")
 
     host: str = option("127.0.0.1", ADDRESS, group="Socket",
         help="Address to listen on; 0.0.0.0 or :: is every interface.")

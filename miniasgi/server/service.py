@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..asgi.exchange import Exchange
 from ..asgi.forwarded import ProxyFields
-from ..asgi.scope import Origin
+from ..asgi.scope import Origin, mounted_raw_path
 from ..asgi.trusted import TrustedPeers
 from ..config import Config
 from ..dates import http_date
@@ -187,13 +187,14 @@ class Service:
         self._has_date = config.date_header and b"date" not in names
         self.tick()
 
-    def immediate_answer(self, head: RequestHead) -> ReadyAnswer | None:
+    def immediate_answer(self, head: RequestHead, root_path: str) -> ReadyAnswer | None:
         """The application's answer, where it has one without being called."""
         if self.immediate is None:
             return None
         line = head.line
         try:
-            return self.immediate(line.method, line.raw_path, line.query, head.fields, self.config.root_path)
+            path = mounted_raw_path(line, root_path) if root_path else line.raw_path
+            return self.immediate(line.method, path, line.query, head.fields, root_path)
         except Exception:
             # It is called after all, and if it fails again, that is an application's failure like any other.
             logger.exception("%s: no immediate answer", line.log)

@@ -101,7 +101,7 @@ class StartingHalf(UpgradingHalf):
                 return
         else:
             # Asked here, and not only there, because for most applications there is nothing to ask.
-            answer = None if service.immediate is None else service.immediate_answer(exchange.head)
+            answer = None if service.immediate is None else service.immediate_answer(exchange.head, origin.root_path)
             if answer is not None:
                 if answer.file is None:
                     exchange.fields = answer.fields

@@ -32,8 +32,8 @@ def test_a_scope_is_what_the_specification_says() -> None:
         "http_version": "1.1",
         "method": "POST",
         "scheme": "http",
-        "path": "/café//",
-        "raw_path": b"/caf%C3%A9/%2F",
+        "path": "/api/café//",
+        "raw_path": b"/api/caf%C3%A9/%2F",
         "query_string": b"a=%20b&c",
         "root_path": "/api",
         "headers": [(b"host", b"h"), (b"x-a", b"1"), (b"cookie", b"c"), (b"x-a", b"2")],
@@ -114,9 +114,20 @@ def test_the_authority_of_an_absolute_target_is_the_host() -> None:
     assert scope["headers"] == [(b"host", b"other.example:81"), (b"x", b"y")]
 
 
-def test_root_path_says_nothing_about_path() -> None:
-    scope = http_scope(head(b"GET /api/users HTTP/1.1"), origin(root_path="/api"))
-    assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/api", "/api/users", b"/api/users")
+def test_root_path_stands_in_front_of_path_whatever_that_begins_with() -> None:
+    for path, expected in (("/users", "/api/users"), ("/api/users", "/api/api/users"), ("/", "/api/")):
+        scope = http_scope(head(f"GET {path} HTTP/1.1".encode()), origin(root_path="/api"))
+        assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/api", expected, expected.encode())
+
+
+def test_root_path_is_encoded_in_raw_path_and_not_in_path() -> None:
+    scope = http_scope(head(b"GET /%20 HTTP/1.1"), origin(root_path="/a b/\u00e4"))
+    assert (scope["path"], scope["raw_path"]) == ("/a b/\u00e4/ ", b"/a%20b/%C3%A4/%20")
+
+
+def test_an_asterisk_is_no_path() -> None:
+    scope = http_scope(head(b"OPTIONS * HTTP/1.1"), origin(root_path="/api"))
+    assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/api", "*", b"*")
 
 
 @pytest.mark.parametrize(("client", "server"), [(None, None), (None, ("/run/app.sock", None))])
@@ -182,8 +193,8 @@ def test_a_websockets_scope_is_what_the_specification_says() -> None:
         "asgi": {"version": "3.0", "spec_version": "2.5"},
         "http_version": "1.1",
         "scheme": "ws",
-        "path": "/café//",
-        "raw_path": b"/caf%C3%A9/%2F",
+        "path": "/api/café//",
+        "raw_path": b"/api/caf%C3%A9/%2F",
         "query_string": b"a=%20b&c",
         "root_path": "/api",
         "headers": [(b"host", b"h"), (b"x-a", b"1"), (b"x-a", b"2")],

@@ -78,4 +78,4 @@ def test_a_unix_domain_socket_is_trusted(run: Run, tmp_path: Path) -> None:
         scope = told(front.tls_port, "/api/scope", [("X-Forwarded-For", "203.0.113.66")])
         assert scope["client"] == [ADDRESS, 0]
         assert scope["server"] == ["example.org", front.tls_port]
-        assert (scope["scheme"], scope["root_path"], scope["path"]) == ("https", "/api", "/scope")
+        assert (scope["scheme"], scope["root_path"], scope["path"]) == ("https", "/api", "/api/scope")

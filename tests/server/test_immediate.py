@@ -166,7 +166,7 @@ def test_the_octets_are_those_of_the_asgi_way(make_wire: MakeWire, folder: Path,
     immediate, asgi = make_wire(statics[0], **server), make_wire(hidden(statics[1]), **server)
     before = 0
     for method, target, fields in REQUESTS[:-1]:
-        at = b"/root/m" + target if name == "mounted" and target[:1] == b"/" else target
+        at = b"/m" + target if name == "mounted" and target[:1] == b"/" else target
         octets = REQUEST % (method, at, fields)
         for turn in ("first", "second", "from memory"):
             expected, found = waited(asgi, octets), waited(immediate, octets)
@@ -256,10 +256,19 @@ def test_pipelined_requests_are_answered_in_their_order(make_wire: MakeWire, fol
     single = {target: wire.exchange(REQUEST % (b"GET", target, b"")) for target in targets}
     asked = b"".join(REQUEST % (b"GET", target, b"") for target in targets)
     expected = b"".join(single[target] for target in targets)
-    assert wire.exchange(asked) == expected
+
+    def all_taken() -> bytes:
+        taken = []
+        while octets := wire.take():
+            taken.append(octets)
+            wire.turn()  # long files give others their turn
+        return b"".join(taken)
+
+    wire.feed(asked)
+    assert all_taken() == expected
     for place in range(0, len(asked), 41):
         wire.feed(asked[place : place + 41])
-    assert wire.take() == expected
+    assert all_taken() == expected
 
 
 def test_content_of_a_refused_request_is_not_taken_for_the_next(make_wire: MakeWire, folder: Path) -> None:

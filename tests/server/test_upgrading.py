@@ -198,7 +198,7 @@ def test_an_application_is_called_with_what_the_client_asked(wired: Any) -> None
     assert found == {
         "type": "websocket",
         "scheme": "ws",
-        "path": "/chat",
+        "path": "/api/chat",
         "query_string": b"room=1",
         "root_path": "/api",
         "subprotocols": ["b", "a"],

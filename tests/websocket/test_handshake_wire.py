@@ -159,8 +159,8 @@ def test_the_scope_says_what_the_client_has_said(loop_name: str, parser_name: st
             "asgi": {"version": "3.0", "spec_version": "2.5"},
             "http_version": "1.1",
             "scheme": "ws",
-            "path": "/a b",
-            "raw_path": b"/a%20b",
+            "path": "/api/a b",
+            "raw_path": b"/api/a%20b",
             "query_string": b"c=%20d",
             "root_path": "/api",
             "headers": [
