@@ -24,7 +24,7 @@ from ..http1.parser import Limits, ParserFactory
 from ..http1.response import ResponseFields
 from ..observe.access import AccessLog
 from ..types import App, Fields, Receive, Scope, Send
-from ..websocket.codec import PACKAGE, CodecFactory
+from ..websocket.codec import CodecFactory
 from .arriving import Arriving
 from .gate import Gate
 from .provenance import Tracer
@@ -135,7 +135,6 @@ class Service:
         self.parser = parser
         #: What makes the codec of a WebSocket; None if there is none.
         self.codec = codec
-        self._misses_websockets = False
         self.access = access
         self.clock = clock or time.monotonic  # uvloop's own clock has milliseconds only
         self.spawn = spawn or task_spawner(loop)
@@ -210,12 +209,6 @@ class Service:
         self.draining.set()
         if self._stops is not None:
             self._stops()  # responses that go on for as long as the client likes
-
-    def miss_websockets(self) -> None:
-        """Log, once, what is needed for WebSockets."""
-        if not self._misses_websockets:
-            self._misses_websockets = True
-            logger.error("a client asked for a WebSocket: these need %s", PACKAGE)
 
     def running_requests(self, most: int = 100) -> tuple[list[RunningRequest], int]:
         """The requests that are running, oldest first: the first *most* of them, and how many there are besides.

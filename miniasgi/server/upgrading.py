@@ -17,7 +17,7 @@ from ..asgi.websocket import SessionWriter, WebSocketExchange
 from ..errors import BadRequest, ClientDisconnected
 from ..http1.head import RequestHead
 from ..types import Field, Scope
-from ..websocket.codec import Codec, Offer
+from ..websocket.codec import Codec, CodecMissing, Offer
 from ..websocket.handshake import Handshake, Refusal, asks_for_websocket, encode_accept, read_handshake
 from .ending import BUSY, UPGRADED, EndingHalf
 from .service import Service
@@ -67,7 +67,6 @@ class UpgradingHalf(EndingHalf):
             return found
         service = self.service
         if service.codec is None:
-            service.miss_websockets()
             return Refusal(501, [], "WebSockets need the package websockets")
         connection = WebSocketConnection(service, self.transport, exchange, origin)
         config = service.config
@@ -77,6 +76,10 @@ class UpgradingHalf(EndingHalf):
             )
         except BadRequest as error:
             return Refusal(400, [], str(error))
+        except CodecMissing as error:
+            service.codec = None  # so that it is said once, and not looked for again
+            logger.error("a client asked for a WebSocket: these need %s", error)
+            return Refusal(501, [], "WebSockets need the package websockets")
         self._upgrade = _Upgrade(found, connection, codec)
         return None
 

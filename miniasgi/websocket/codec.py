@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeAlias
 
-__all__ = ["OLDEST_PACKAGE", "PACKAGE", "Codec", "CodecFactory", "Offer", "Sink", "load"]
+__all__ = ["OLDEST_PACKAGE", "PACKAGE", "Codec", "CodecFactory", "CodecMissing", "Offer", "Sink", "load"]
 
 #: The oldest version of the package websockets that is good enough, and how it is called for in messages.
 OLDEST_PACKAGE = (16, 1)
 PACKAGE = "the package websockets, 16.1 or later (pip install 'websockets>=16.1')"
+
+
+class CodecMissing(Exception):
+    """What WebSockets need cannot be had; the message says what that is."""
 
 
 class Sink(Protocol):
@@ -71,7 +75,8 @@ class Offer(NamedTuple):
     deflates: bool
 
 
-#: Makes a codec for the connection that is its sink. Raises BadRequest if the offer is malformed.
+#: Makes a codec for the connection that is its sink. Raises BadRequest if the offer is malformed, CodecMissing if there
+#: turns out to be none.
 CodecFactory: TypeAlias = Callable[[Sink, Offer], Codec]
 
 
@@ -79,16 +84,23 @@ def load(name: str) -> CodecFactory | None:
     """The codec called *name*: "websockets", "auto" for that one if the package can be had, or "none".
 
     Raises ImportError where the package asked for by name is not installed or too old, and LookupError for any other
-    name.
+    name. What "auto" stands for raises CodecMissing when it is called.
     """
     if name == "none":
         return None
-    if name not in ("auto", "websockets"):
+    if name == "auto":
+        return _on_demand
+    if name != "websockets":
         raise LookupError(f"no WebSocket codec is called {name!r}")
+    from .library import LibraryCodec
+
+    return LibraryCodec
+
+
+def _on_demand(sink: Sink, offer: Offer) -> Codec:
+    """The library's codec, imported for the first WebSocket: most servers never have one, and start in a fifth less."""
     try:
         from .library import LibraryCodec
-    except ImportError:
-        if name == "websockets":
-            raise
-        return None
-    return LibraryCodec
+    except ImportError as error:
+        raise CodecMissing(f"{PACKAGE}: {error}") from error
+    return LibraryCodec(sink, offer)

@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import re
-import secrets
 import stat
 from pathlib import Path
 
@@ -102,7 +101,7 @@ class PidFile:
     def _write(self, number: int) -> None:
         # Written beside and renamed, so that nobody reads half a number. O_EXCL follows no link, and the name cannot be
         # guessed, so nobody can be there first.
-        beside = self.path.with_name(f".pid-{secrets.token_hex(8)}")
+        beside = self.path.with_name(f".pid-{os.urandom(8).hex()}")
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
             with open(descriptor, "wb") as file:

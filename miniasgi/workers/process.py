@@ -23,9 +23,6 @@ REPORT_SIGNAL = signal.SIGUSR2
 #: What a new process must not get before it has said what it does with it: Ctrl-C would give a traceback.
 SIGNALS_HELD_BACK = {signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU}
 
-#: Whether this process is itself a worker; set by process_main.
-is_worker = False
-
 _CHILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "child.py")
 
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from ..errors import StartupError
 from ..observe import logs
-from . import process
+from . import role
 from .channel import Channel
 from .exits import end_process
 from .process import REPORT_SIGNAL, SIGNALS_HELD_BACK, unpack
@@ -40,7 +40,7 @@ def main(descriptor: int) -> NoReturn:
     said = channel.receive_first()
     sys.path[:] = said["path"]
     sys.argv[:] = said["arguments"]
-    process.is_worker = True
+    role.is_worker = True
     spec = unpack(said["spec"])
     if said["role"] == "zygote":
         child = run_zygote(spec, channel)

@@ -12,7 +12,7 @@ from ..config import Config
 from ..errors import StartupError
 from ..server import activation, binding
 from ..types import App
-from . import process
+from . import role
 from .check import check
 from .notify import Notifier
 from .pidfile import PidFile
@@ -41,7 +41,7 @@ def run(app: App | str | None, config: Config, reread: Reread | None = None) -> 
 
     SIGINT and SIGTERM stop gracefully, a second one at once. Raises StartupError if the server cannot start.
     """
-    if process.is_worker or _here.is_serving:
+    if role.is_worker or _here.is_serving:
         raise StartupError(
             "miniasgi.run() is called by a module that a worker imports: put the call under "
             'if __name__ == "__main__":, so that only the program itself makes it'
@@ -86,7 +86,7 @@ def run_with_options(app: App | str | None, **options: Any) -> None:
     try:
         run(app, Config.from_options(**options))
     except StartupError as error:
-        if process.is_worker or _here.is_serving:
+        if role.is_worker or _here.is_serving:
             raise  # to whoever imports the module that has called this
         print(error.report(), file=sys.stderr)
         raise SystemExit(error.exit_status) from None

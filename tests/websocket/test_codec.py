@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from miniasgi.websocket.codec import OLDEST_PACKAGE, PACKAGE, load
+from miniasgi.websocket.codec import OLDEST_PACKAGE, PACKAGE, Codec, CodecMissing, Offer, load
 
 
 def hide(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,12 +19,35 @@ def hide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "websockets", None)
 
 
+class Ignores:
+    """A sink."""
+
+    def on_message(self, data: str | bytes, /) -> None: ...
+    def on_pong(self, /) -> None: ...
+    def on_end(self, code: int, reason: str, /) -> None: ...
+
+
+def make(name: str) -> Codec:
+    factory = load(name)
+    assert factory is not None
+    return factory(Ignores(), Offer(b"", 1000, True))
+
+
 @pytest.mark.parametrize("name", ["auto", "websockets"])
 def test_the_package_is_what_both_names_stand_for(name: str) -> None:
     pytest.importorskip("websockets", reason="the package websockets is not installed")
     from miniasgi.websocket.library import LibraryCodec
 
-    assert load(name) is LibraryCodec
+    assert type(make(name)) is LibraryCodec
+
+
+def test_auto_imports_the_package_for_the_first_websocket(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("websockets", reason="the package websockets is not installed")
+    monkeypatch.delitem(sys.modules, "miniasgi.websocket.library", raising=False)
+    load("auto")
+    assert "miniasgi.websocket.library" not in sys.modules
+    make("auto")
+    assert "miniasgi.websocket.library" in sys.modules
 
 
 def test_none_is_no_codec_and_asks_for_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +58,8 @@ def test_none_is_no_codec_and_asks_for_no_package(monkeypatch: pytest.MonkeyPatc
 
 def test_auto_is_no_codec_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     hide(monkeypatch)
-    assert load("auto") is None
+    with pytest.raises(CodecMissing, match=f"^{re.escape(PACKAGE)}: .*websockets"):
+        make("auto")
 
 
 def test_the_package_asked_for_by_name_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,9 +78,10 @@ def test_a_package_that_is_too_old_is_as_good_as_none(
     monkeypatch.setattr(package, "version", version)
     monkeypatch.delitem(sys.modules, "miniasgi.websocket.library", raising=False)
     if fits:
-        assert load("auto") is not None
+        make("auto")
         return
-    assert load("auto") is None
+    with pytest.raises(CodecMissing, match=f": found websockets {version}$"):
+        make("auto")
     with pytest.raises(ImportError) as caught:
         load("websockets")
     assert str(caught.value) == f"found websockets {version}"

@@ -20,10 +20,10 @@ import pytest
 
 from miniasgi.config import Config
 from miniasgi.errors import StartupError, UsageError
-from miniasgi.workers import process, thread_group
 from miniasgi.workers import process_main as module
+from miniasgi.workers import role, thread_group
 from miniasgi.workers.channel import Channel
-from miniasgi.workers.process import SIGNALS_HELD_BACK, pack
+from miniasgi.workers.process import REPORT_SIGNAL, SIGNALS_HELD_BACK, pack
 from miniasgi.workers.remote import Remote
 from miniasgi.workers.spec import WorkerSpec
 from tests.server.apps import hello
@@ -81,7 +81,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     host = Host()
     before = {number: signal.getsignal(number) for number in HANDLED}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    monkeypatch.setattr(process, "is_worker", False)
+    monkeypatch.setattr(role, "is_worker", False)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "argv", list(sys.argv))
     monkeypatch.setattr(os, "_exit", host.exit)
@@ -92,7 +92,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
     with loggers_kept():
         yield host
-        faulthandler.unregister(process.REPORT_SIGNAL)
+        faulthandler.unregister(REPORT_SIGNAL)
         for number, handler in before.items():
             signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -110,7 +110,7 @@ def test_the_first_message_says_what_python_finds_and_what_is_to_be_run(host: Ho
     found: list[Any] = []
 
     def serving(spec: WorkerSpec, control: Remote) -> None:
-        found.append((spec, sys.path, sys.argv, process.is_worker))
+        found.append((spec, sys.path, sys.argv, role.is_worker))
 
     host.serving = serving
     path, arguments = ["/a/place", *sys.path], ["miniasgi", "myapp:app"]
@@ -199,7 +199,7 @@ def test_worker_threads_are_a_group_which_logs_as_its_options_say(host: Host, mo
 
 def test_stacks_are_written_at_a_signal_that_needs_no_python(host: Host) -> None:
     host.serve()
-    assert faulthandler.unregister(process.REPORT_SIGNAL)
+    assert faulthandler.unregister(REPORT_SIGNAL)
 
 
 def test_a_crash_in_native_code_says_where(host: Host) -> None:

@@ -17,7 +17,7 @@ from miniasgi.config import Config
 from miniasgi.errors import StartupError, UsageError
 from miniasgi.server import activation
 from miniasgi.server.binding import bind_all
-from miniasgi.workers import alone, process, supervised
+from miniasgi.workers import alone, role, supervised
 from miniasgi.workers import run as module
 from miniasgi.workers.notify import Notifier
 from miniasgi.workers.run import needs_supervisor, run, run_with_options
@@ -197,7 +197,7 @@ def test_the_file_goes_when_the_server_cannot_start(served: Served, tmp_path: Pa
 def test_a_worker_that_would_start_a_server_of_its_own_is_told_where_to_put_the_call(
     served: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(process, "is_worker", True)
+    monkeypatch.setattr(role, "is_worker", True)
     with pytest.raises(StartupError) as caught:
         run(hello, Config(pid=str(tmp_path / "pid")))
     assert str(caught.value) == (
@@ -298,7 +298,7 @@ def test_an_option_that_does_not_exist_is_reported_too(served: Served, capsys: p
 def test_in_a_worker_it_is_raised_to_whoever_imports_the_module(
     served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(process, "is_worker", True)
+    monkeypatch.setattr(role, "is_worker", True)
     with pytest.raises(StartupError, match="by a module that a worker imports"):
         run_with_options(hello)
     assert capsys.readouterr().err == ""
