@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import difflib
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -146,6 +145,8 @@ def _unknown(found: re.Match[str]) -> str:
         near = name.swapcase()
     elif name:
         words = {each: atom for atom, meant in _MEANINGS.items() for each in meant.split()}
+        import difflib  # only a mistake pays for it
+
         close = difflib.get_close_matches(name.lower(), words, n=1)
         near = words[close[0]] if close else ""
     if near:

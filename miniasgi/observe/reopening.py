@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from logging.handlers import MemoryHandler, WatchedFileHandler
 
 __all__ = ["reopen_files"]
 
@@ -26,6 +25,8 @@ def reopen_files() -> list[str]:
 
 def _file_handlers() -> Iterator[logging.FileHandler]:
     """Those of every logger that has been named, each once."""
+    from logging.handlers import MemoryHandler  # here, because a start has no use for it
+
     loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.copy().values()]
     waiting = [handler for logger in loggers if isinstance(logger, logging.Logger) for handler in logger.handlers]
     seen: set[logging.Handler] = set()
@@ -42,6 +43,8 @@ def _file_handlers() -> Iterator[logging.FileHandler]:
 
 def _reopen(handler: logging.FileHandler) -> bool:
     """Whether *handler* writes to a newly opened file."""
+    from logging.handlers import WatchedFileHandler
+
     path = handler.baseFilename
     problem = ""
     opened = False

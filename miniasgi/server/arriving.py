@@ -12,17 +12,19 @@ import socket
 from asyncio import AbstractEventLoop, BaseProtocol, Task
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..asgi.trusted import TrustedPeers
 from ..config import Config
 from ..errors import BadRequest
 from ..http1.response import encode_error
-from .proxy_protocol import MOST_OCTETS, Arrival, looks_like_proxy_header, read_proxy_header
-from .tls import PLAIN_HTTP_ANSWER, Tls, looks_like_http, looks_like_tls
-from .tls_context import SHAKING, Context
+from .first_octets import PLAIN_HTTP_ANSWER, looks_like_http
+from .proxy_protocol import MOST_OCTETS, Arrival, read_proxy_header
 
-__all__ = ["Arriving", "ArrivingProtocol", "misplaced"]
+if TYPE_CHECKING:
+    from .tls import Tls
+
+__all__ = ["Arriving", "ArrivingProtocol"]
 
 logger = logging.getLogger("miniasgi.server")
 
@@ -178,8 +180,7 @@ class Arriving:
             logger.info("%s: plain HTTP where HTTPS is spoken", _shown(client))
             await self._refuse(loop, client, PLAIN_HTTP_ANSWER)
             return
-        if isinstance(tls.context, Context):
-            SHAKING.set([client])
+        tls.expect(client)
         await loop.connect_accepted_socket(
             lambda: protocol,
             client,
@@ -211,15 +212,6 @@ def _peek(client: socket.socket, octets: int) -> bytes:
     if not data:
         raise _NothingCame
     return data
-
-
-def misplaced(first: bytes) -> str:
-    """What the *first* octets of HTTP are, if they are what can only come before it; else empty."""
-    if looks_like_tls(first):
-        return "looks like TLS, where HTTP without it is expected; --ssl-certfile has the server speak it"
-    if looks_like_proxy_header(first):
-        return "looks like the PROXY protocol, which only trusted peers may speak, and that with --proxy-protocol"
-    return ""
 
 
 def _nothing() -> None:

@@ -16,8 +16,8 @@ from ..asgi.websocket import SessionWriter, WebSocketExchange
 from ..errors import BadRequest, ContentTooLarge, RequestError
 from ..http1.head import CHUNKED, RequestHead
 from ..types import Field
-from .arriving import misplaced
 from .ending import BUSY, CLOSED, CLOSING, DRAINING, HEAD, IDLE
+from .first_octets import misplaced
 from .proxy_protocol import Arrival
 from .service import Service
 from .starting import StartingHalf

@@ -11,6 +11,7 @@ import logging
 import socket
 from collections.abc import Iterable, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from .. import importer
 from ..application import application
@@ -26,8 +27,11 @@ from .connection import HttpConnection
 from .draining import drain, hurry
 from .listeners import ROOM, Listener
 from .service import TICK_SECONDS, Connection, RunningRequest, Service
-from .tls import Tls
+from .tls_options import speaks_tls
 from .websocket import codec_factory
+
+if TYPE_CHECKING:
+    from .tls import Tls
 
 __all__ = ["Server", "parser_factory"]
 
@@ -159,7 +163,9 @@ class Server:
     async def __aenter__(self) -> Server:
         config = self.config
         # In this order: an address that cannot be had is told before an application has done its start-up.
-        if Tls.enabled(config):
+        if speaks_tls(config):
+            from .tls import Tls  # here, because a server without it starts in less time
+
             self._tls = Tls(config)
         self._arriving = Arriving(config, self._tls)
         if self._sockets is None:

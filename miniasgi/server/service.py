@@ -11,7 +11,7 @@ import logging
 import time
 from asyncio import AbstractEventLoop, BaseTransport, Event, Future, Transport
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..asgi.exchange import Exchange
 from ..asgi.forwarded import ProxyFields
@@ -30,7 +30,9 @@ from .gate import Gate
 from .provenance import Tracer
 from .proxy_protocol import Arrival
 from .tasks import Spawn, task_spawner
-from .tls import Tls
+
+if TYPE_CHECKING:
+    from .tls import Tls
 
 __all__ = ["TICK_SECONDS", "Connection", "ReadyAnswer", "RunningRequest", "Service"]
 

@@ -7,7 +7,7 @@ made (tls_context), sockets, nor the event loop; whoever has a loop calls check_
 from __future__ import annotations
 
 import logging
-import re
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -18,39 +18,14 @@ from ..config import Config
 from ..errors import StartupError
 from .certificate_files import date
 from .certificates import pem, read_certificate
-from .tls_context import Context, ContextMaker, Made, check_options
+from .tls_context import SHAKING, Context, ContextMaker, Made
 
-__all__ = ["PLAIN_HTTP_ANSWER", "Tls", "looks_like_http", "looks_like_tls"]
+__all__ = ["Tls"]
 
 logger = logging.getLogger("miniasgi.server")
 
-_TEXT = b"This port speaks HTTPS: its address begins with https://\n"
-
-#: For who speaks HTTP without TLS to a port that has it.
-PLAIN_HTTP_ANSWER = (
-    b"HTTP/1.1 400 Bad Request\r\n"
-    b"content-type: text/plain; charset=utf-8\r\n"
-    b"content-length: %d\r\n"
-    b"connection: close\r\n"
-    b"\r\n%b" % (len(_TEXT), _TEXT)
-)
-
-# RFC 9112 §2.2 and §3: perhaps empty lines, then a method and a space, as much of it as there is.
-_REQUEST = re.compile(rb"(?:\r?\n){0,8}[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: |\Z)")
-
 # RFC 8446 §4.1.2, legacy_version, and RFC 5246 §1.2 with those before it.
 _VERSIONS = {"TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
-
-
-def looks_like_tls(first: bytes) -> bool:
-    """Whether the *first* octets of a connection can be those of a TLS handshake."""
-    # RFC 8446 §5.1: a record of the type handshake (22), of a version that begins with 3.
-    return first[:1] == b"\x16" and first[1:2] in (b"", b"\x03")
-
-
-def looks_like_http(first: bytes) -> bool:
-    """Whether the *first* octets of a connection, one at least, can be those of a request without TLS."""
-    return _REQUEST.match(first) is not None
 
 
 class Tls:
@@ -72,21 +47,15 @@ class Tls:
         self._made = self._maker.make()
         self._tell_dates()
 
-    @staticmethod
-    def enabled(config: Config) -> bool:
-        """Whether the server is to speak TLS.
-
-        Raises UsageError: it is not, but there are options that only TLS has.
-        """
-        if config.ssl_certfile or config.ssl_context_factory:
-            return True
-        check_options(config)
-        return False
-
     @property
     def context(self) -> ssl.SSLContext:
         """For the next connection: it is another one after a reload."""
         return self._made.context
+
+    def expect(self, client: socket.socket) -> None:
+        """Learn that a loop is about to ask the context for the state of *client*'s connection."""
+        if isinstance(self.context, Context):
+            SHAKING.set([client])
 
     def check_dates(self) -> list[str]:
         """Why clients will refuse the server's certificates, a line for each that has expired or is not valid yet."""

@@ -13,16 +13,14 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from ..config import OPTIONS, Config
+from ..config import Config
 from ..errors import StartupError, UsageError
 from ..importer import brief, load, takes, user_traceback
 from .certificate_files import Chain, Stamp, check_key, read_chain, stamp_of
 from .certificates import pem
+from .tls_options import check_options
 
-__all__ = ["SHAKING", "Context", "ContextMaker", "Made", "check_options"]
-
-# 1024: PEM_BUFSIZE, more than which OpenSSL does not take.
-MOST_PASSWORD_OCTETS = 1024
+__all__ = ["SHAKING", "Context", "ContextMaker", "Made"]
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 VERIFY_MODES = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
@@ -241,28 +239,6 @@ def _factory(config: Config) -> Callable[..., Any] | None:
     if takes(factory, 2) is False:
         raise StartupError("--ssl-context-factory: expected a callable that takes the Config and a callable")
     return factory  # type: ignore[no-any-return]  # the option's kind takes nothing else
-
-
-def check_options(config: Config) -> None:
-    """Raises UsageError: an option that means nothing without another one, or with it."""
-    for option in OPTIONS:
-        # A factory may bring the certificate, and use every other setting by calling its default().
-        alone = config.ssl_context_factory and option.name not in ("ssl_keyfile", "ssl_sni")
-        if option.needs == "ssl_certfile" and not config.ssl_certfile and not alone:
-            if getattr(config, option.name) != option.default:
-                raise UsageError(f"{option.flag}: needs --ssl-certfile")
-    if config.ssl_cert_reqs != "none" and not config.ssl_ca_certs and not config.ssl_context_factory:
-        raise UsageError(
-            f"--ssl-cert-reqs: found {config.ssl_cert_reqs}, expected --ssl-ca-certs with the authorities of clients, "
-            "too"
-        )
-    if config.ssl_ca_certs and config.ssl_cert_reqs == "none" and not config.ssl_context_factory:
-        raise UsageError("--ssl-ca-certs: no client is asked for a certificate, expected --ssl-cert-reqs, too")
-    if config.ssl_ciphers and config.ssl_min_version == "1.3":
-        raise UsageError("--ssl-ciphers: means nothing with --ssl-min-version 1.3, expected only one of both")
-    octets = len(config.ssl_keyfile_password.encode("utf-8", "replace"))
-    if octets > MOST_PASSWORD_OCTETS:
-        raise UsageError(f"--ssl-keyfile-password: found {octets} octets, expected at most {MOST_PASSWORD_OCTETS}")
 
 
 def _reason(error: Exception) -> str:

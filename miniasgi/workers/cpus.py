@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +101,8 @@ def _read(path: Path) -> str:
 
 def locks_threads() -> bool:
     """Whether this Python lets only one thread run at a time."""
+    import sysconfig  # for this alone
+
     if not sysconfig.get_config_var("Py_GIL_DISABLED"):
         return True
     is_enabled = getattr(sys, "_is_gil_enabled", None)

@@ -29,6 +29,7 @@ def rehearse(app: str | None, config: Config) -> str:
     from ..server.loops import loop_factory
     from ..server.server import Server, parser_factory
     from ..server.tls import Tls
+    from ..server.tls_options import speaks_tls
     from ..server.websocket import codec_factory
 
     found: App | None = None
@@ -43,7 +44,7 @@ def rehearse(app: str | None, config: Config) -> str:
     loop = loop_factory(config.loop)()
     loop.close()
     scheme = "http"
-    if Tls.enabled(config):
+    if speaks_tls(config):
         scheme = "https"
         troubles = Tls(config).check_dates()
         if troubles:

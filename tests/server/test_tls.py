@@ -15,10 +15,10 @@ import pytest
 import trustme
 
 from miniasgi.config import Config
-from miniasgi.errors import StartupError, UsageError
+from miniasgi.errors import StartupError
 from miniasgi.server import tls as module
 from miniasgi.server.certificates import pem, read_certificates
-from miniasgi.server.tls import PLAIN_HTTP_ANSWER, Tls, looks_like_http, looks_like_tls
+from miniasgi.server.tls import Tls
 from tests.certificates import (
     NOW,
     authority,
@@ -85,19 +85,6 @@ def text(certificate: trustme.LeafCert) -> str:
 
 
 # Starting
-
-
-@pytest.mark.parametrize(
-    ("options", "enabled"),
-    [({}, False), ({"ssl_certfile": "file"}, True), ({"ssl_context_factory": "module:make"}, True)],
-)
-def test_a_certificate_or_a_factory_makes_the_server_speak_tls(options: dict[str, Any], enabled: bool) -> None:
-    assert Tls.enabled(Config(**options)) is enabled
-
-
-def test_options_of_tls_without_a_certificate_do_not_start_a_server_without_tls() -> None:
-    with pytest.raises(UsageError, match=r"^--ssl-keyfile: needs --ssl-certfile$"):
-        Tls.enabled(Config(ssl_keyfile="file"))
 
 
 def test_what_is_wrong_with_a_file_prevents_the_start(tmp_path: Path) -> None:
@@ -515,49 +502,5 @@ def test_both_loops_take_the_context_and_tell_of_the_client(loop_name: str, mutu
     assert (found["tls_version"], found["cipher_suite"]) == (0x0304, 0x1302)
 
 
-# The first octets
-
-
-def test_who_speaks_http_is_told_to_speak_https() -> None:
-    assert PLAIN_HTTP_ANSWER == (
-        b"HTTP/1.1 400 Bad Request\r\n"
-        b"content-type: text/plain; charset=utf-8\r\n"
-        b"content-length: 57\r\n"
-        b"connection: close\r\n"
-        b"\r\n"
-        b"This port speaks HTTPS: its address begins with https://\n"
-    )
-
-
-def test_what_a_client_sends_first_looks_like_tls() -> None:
-    outgoing = ssl.MemoryBIO()
-    client = client_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
-    with pytest.raises(ssl.SSLWantReadError):
-        client.do_handshake()
-    first = outgoing.read()
-    for length in range(1, len(first) + 1):
-        assert looks_like_tls(first[:length])
-        assert not looks_like_http(first[:length])
-
-
-@pytest.mark.parametrize("octets", [b"", b"\x16\x02", b"\x15\x03\x01", b"GET / HTTP/1.1\r\n", b"\x80\x2e\x01"])
-def test_what_is_no_handshake_does_not_look_like_tls(octets: bytes) -> None:
-    assert not looks_like_tls(octets)
-
-
-@pytest.mark.parametrize(
-    "octets", [b"G", b"GET", b"GET ", b"GET /", b"\r\nPOST / HTTP/1.1\r\n", b"M-SEARCH * HTTP/1.1"]
-)
-def test_a_request_looks_like_http(octets: bytes) -> None:
-    assert looks_like_http(octets)
-
-
-@pytest.mark.parametrize(
-    "octets", [b"", b"\x16", b"\0", b"\r\n", b" GET /", b"GET\r\n", b"G\xff", b"{", b"\r\n" * 9 + b"G"]
-)
-def test_what_is_no_request_does_not_look_like_http(octets: bytes) -> None:
-    assert not looks_like_http(octets)
-
-
 def test_the_public_names_are_those_that_are_told() -> None:
-    assert {*module.__all__} == {"PLAIN_HTTP_ANSWER", "Tls", "looks_like_http", "looks_like_tls"}
+    assert {*module.__all__} == {"Tls"}

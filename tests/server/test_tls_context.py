@@ -12,7 +12,7 @@ import trustme
 from miniasgi.config import Config
 from miniasgi.errors import StartupError, UsageError
 from miniasgi.server.certificates import pem
-from miniasgi.server.tls_context import Context, ContextMaker, Made, check_options
+from miniasgi.server.tls_context import Context, ContextMaker, Made
 from tests.certificates import (
     authority,
     chain_pem,
@@ -244,10 +244,6 @@ def test_a_client_with_a_certificate_of_somebody_else_is_refused(
 )
 def test_options_that_make_no_sense_together_are_told(options: dict[str, Any], error: str) -> None:
     assert usage_error_of(**options) == error
-
-
-def test_options_without_tls_make_sense() -> None:
-    check_options(Config())
 
 
 # Several certificates
