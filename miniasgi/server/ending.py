@@ -214,13 +214,8 @@ class EndingHalf(WritingHalf):
             return
         self._linger_left = _LINGER_OCTETS
         self.read_deadline = self.service.now + _LINGER_SECONDS
-        try:
-            transport.write_eof()
-        except OSError:
-            # It has gone already, which the loop has still to tell; on asyncio, it is for us to find out.
-            transport.abort()
-            return
-        self._resume_reading()
+        if self.write_end():
+            self._resume_reading()
 
     def _linger(self, octets: int) -> None:
         """Drop what comes after the end, up to a bound."""

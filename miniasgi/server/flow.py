@@ -59,6 +59,16 @@ class Flow(asyncio.Protocol):
             if not drained.done():
                 drained.set_result(None)
 
+    def write_end(self) -> bool:
+        """Close our side of the connection; False if the client has gone, and the connection with it."""
+        try:
+            self.transport.write_eof()
+        except OSError:
+            # The loop has still to tell; on asyncio, it is for us to find out.
+            self.transport.abort()
+            return False
+        return True
+
     def unsent(self) -> int:
         """How many octets the client has still to take."""
         return self.transport.get_write_buffer_size()

@@ -301,8 +301,7 @@ class WebSocketConnection(Flow):
         if transport.is_closing() or not transport.can_write_eof():
             transport.close()
             return
-        transport.write_eof()
-        if self._reading_paused:
+        if self.write_end() and self._reading_paused:
             self._reading_paused = False
             transport.resume_reading()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Coroutine
 from math import inf
 from typing import Any
@@ -45,6 +46,28 @@ def run(test: Coroutine[Any, Any, None]) -> None:
 async def settle() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+def test_the_end_of_what_is_sent_is_told_to_who_is_there() -> None:
+    async def test() -> None:
+        flow, transport, _ = make()
+        assert flow.write_end()
+        assert (transport.eof_written, transport.aborted) == (True, False)
+
+    run(test())
+
+
+def test_who_has_gone_is_found_out_by_telling_the_end() -> None:
+    def write_eof() -> None:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    async def test() -> None:
+        flow, transport, _ = make()
+        transport.write_eof = write_eof  # type: ignore[method-assign]
+        assert not flow.write_end()
+        assert transport.aborted
+
+    run(test())
 
 
 def test_nobody_waits_where_there_is_room() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import re
@@ -38,6 +39,19 @@ def test_a_client_that_closes_is_answered_and_seen_off(make_wire: MakeWire) -> N
     assert app.take(wire, 2) == ["last", disconnect(3000, "bye")]
     wire.half_close()
     assert (wire.lost, wire.transport.aborted) == (True, False)
+
+
+def test_a_client_that_has_gone_with_its_close_is_no_error(make_wire: MakeWire) -> None:
+    def write_eof() -> None:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    app = Guided()
+    wire = join(make_wire, app)
+    wire.transport.write_eof = write_eof  # type: ignore[method-assign]
+    wire.loop.set_exception_handler(lambda loop, context: pytest.fail(str(context)))
+    wire.feed(close(1000))
+    assert app.take(wire) == [disconnect(1000)]
+    assert (wire.lost, wire.transport.aborted) == (True, True)
 
 
 def test_a_server_that_closes_waits_for_the_client(make_wire: MakeWire) -> None:
