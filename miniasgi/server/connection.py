@@ -222,6 +222,7 @@ class HttpConnection(StartingHalf):
             self._rested = self.read_deadline
             # Parsers may remember what they have read, cookies among it.
             self._parser = self.service.parser(self, self.service.limits)
+            self._drop_upgrade()
 
     # The parser calls these
 

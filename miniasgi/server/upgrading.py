@@ -41,8 +41,18 @@ class UpgradingHalf(EndingHalf):
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
-        # What the running request becomes if the application accepts it.
+        # What the running request becomes if the application accepts it. Stays when it does not, until _drop_upgrade().
         self._upgrade: _Upgrade | None = None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._drop_upgrade()
+        super().connection_lost(error)
+
+    def _drop_upgrade(self) -> None:
+        """Let go of what has not become a WebSocket: it holds this connection, and what compression needs."""
+        upgrade, self._upgrade = self._upgrade, None
+        if upgrade is not None:
+            upgrade.codec.discard()
 
     def offers_websocket(self, head: RequestHead) -> bool:
         """Whether a request that offers an upgrade offers one to a protocol that is spoken here."""

@@ -58,7 +58,7 @@ class Codec(Protocol):
         """The beginning of the closing handshake; empty if it has begun. Raises ValueError: no such code or reason."""
 
     def discard(self) -> None:
-        """Let go of what is held for a connection that is gone; nothing is called after that."""
+        """Let go of what is held for a connection that is gone, or was refused; nothing is called after that."""
 
 
 class Offer(NamedTuple):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from math import inf
 from typing import Any
 
@@ -18,7 +20,7 @@ from tests.server.apps import Gate, hello
 from tests.server.conftest import MakeWire
 from tests.support import Wire
 from tests.websocket.apps import Noted, accept, listen
-from tests.websocket.frames import ACCEPT, KEY, upgrade
+from tests.websocket.frames import ACCEPT, DEFLATE, KEY, upgrade
 
 SWITCH = b"upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: " + ACCEPT + b"\r\n"
 HELLO = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
@@ -324,3 +326,45 @@ def test_an_answer_that_cannot_be_given_is_an_error_of_the_applications(wired: A
     assert wire.exchange(upgrade()).startswith(b"HTTP/1.1 500 ")
     assert Silent.made[0].heard == b""
     assert wire.state is State.IDLE or wire.lost
+
+
+# Let go
+
+
+async def deny(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.close"})
+
+
+async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await receive()
+
+
+@pytest.mark.parametrize("app", [deny, wait, listen])
+def test_what_was_made_for_a_websocket_goes_with_the_connection(make_wire: MakeWire, app: App) -> None:
+    service = make_wire(app).service
+    wire = make_wire(app, service=service)
+    wire.feed(upgrade("/", DEFLATE))
+    wire.turn()
+    connection = weakref.ref(wire.connection)
+    gc.collect()
+    gc.disable()  # what is in a circle would stay until the collector has its turn
+    try:
+        wire.lose()
+        wire.transport.set_protocol(asyncio.Protocol())
+        del wire.connection
+        assert connection() is None
+    finally:
+        gc.enable()
+
+
+def test_what_was_made_for_a_websocket_that_was_refused_does_not_stay_with_a_client_that_does(wired: Any) -> None:
+    wire = wired(deny)
+    wire.feed(upgrade())
+    assert wire.take().startswith(b"HTTP/1.1 403 ")
+    assert wire.state is State.IDLE
+    wire.connection.rest()
+    assert Silent.made[0].heard == b"<discard>"
+    wire.lose()
+    assert Silent.made[0].heard == b"<discard>"
