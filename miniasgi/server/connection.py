@@ -191,9 +191,10 @@ class HttpConnection(StartingHalf):
         if exchange is not None and not self._unread:
             exchange.disconnect()
         elif exchange is not None and not self._held:
-            # The content is cut short: there is no request to answer (RFC 9112 §8).
+            # The content is cut short: there is no request to answer (RFC 9112 §8), nor one to let in.
+            self._give_up_waiting()
             exchange.hang_up()
-            self.transport.close()
+            self.close()
         elif not self._held:
             self._unread = 0  # the rest of what is drained, which never comes
             self.close()

@@ -603,6 +603,37 @@ def test_content_that_is_cut_short_is_no_request_to_answer(make_wire: MakeWire) 
     ]
 
 
+def test_a_request_that_is_cut_short_does_not_hold_a_client_that_takes_nothing(make_wire: MakeWire) -> None:
+    gate = Gate()
+    wire = make_wire(gate)
+    wire.feed(post(10, b"half"))  # which the application does not ask for
+    wire.transport.close = lambda: None  # type: ignore[method-assign]  # a real one keeps what it has to send
+    wire.transport.buffer_size = 1000  # of an earlier response
+    wire.half_close()
+    for _ in range(3):
+        wire.wait(wire.service.config.timeout_write + 2)
+    del wire.transport.close
+    assert wire.transport.aborted
+    wire.lose()
+
+
+def test_a_request_that_is_cut_short_while_it_waits_is_not_let_in(make_wire: MakeWire) -> None:
+    gate = Gate()
+    first = make_wire(gate, limit_concurrency=1)
+    first.feed(get("/a"))
+    second = make_wire(gate, service=first.service)
+    second.feed(post(10, b"half"))
+    second.transport.close = lambda: None  # type: ignore[method-assign]  # a real one keeps what it has to send
+    second.half_close()
+    assert first.service.gate is not None
+    assert first.service.gate.waiting == 0
+    gate.open("/a")
+    first.turn()
+    assert first.service.requests == 1
+    del second.transport.close
+    second.lose()
+
+
 def test_a_request_that_waited_for_another_learns_that_the_client_has_closed_its_side(make_wire: MakeWire) -> None:
     gate, listening = Gate(), Listening()
 
