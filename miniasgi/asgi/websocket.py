@@ -99,7 +99,7 @@ class WebSocketExchange(Exchange):
         while not self._messages:
             if self.disconnected:
                 # A session that is over is nothing to give up any more.
-                self.knows_disconnect = self._session == CONNECTING
+                self.knows_disconnect = self._session <= DENIED
                 return {"type": "websocket.disconnect", "code": self._code, "reason": self._reason}
             arrival = self.source.loop.create_future()
             self._arrivals += (arrival,)

@@ -319,6 +319,26 @@ def test_the_connection_of_such_a_client_is_closed(wired: Any) -> None:
     assert wire.lost
 
 
+@pytest.mark.parametrize("part", [False, True])
+def test_an_application_may_give_up_a_refusal_when_the_client_has_closed_its_side(
+    wired: Any, caplog: pytest.LogCaptureFixture, part: bool
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+        if part:
+            await send({"type": "websocket.http.response.body", "body": b"part", "more_body": True})
+        await receive()
+
+    wire = wired(app)
+    wire.feed(upgrade())
+    wire.half_close()
+    cut = b"HTTP/1.1 401 Unauthorized\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n"
+    assert wire.take() == (cut if part else b"")
+    assert wire.lost
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 def test_an_answer_that_cannot_be_given_is_an_error_of_the_applications(wired: Any) -> None:
     app = Held(subprotocol="unasked")
     wire = wired(app)
