@@ -82,7 +82,7 @@ class EndingHalf(WritingHalf):
     )
 
     _origin: Origin  # set by connection_made
-    _linger_left: int  # octets that are still read before closing; set by _linger
+    _linger_left: int  # octets that are still read before closing; set by close()
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)
@@ -222,6 +222,12 @@ class EndingHalf(WritingHalf):
         self._linger_left -= octets
         if self._linger_left < 0:
             self.transport.close()
+
+    def sends_nothing(self, exchange: Exchange) -> None:
+        if self._ended_by_client and not self._held:
+            # It waits for nothing else, or has gone: as nothing is sent, nothing would ever tell.
+            exchange.hang_up()
+            self.close()
 
     def give_way(self) -> bool:
         """End if it is idle, and has been of use already; whether it does, or is about to end."""

@@ -88,6 +88,10 @@ class WritingHalf(Flow):
         """Learn that the response has been written; the next request may have its turn."""
         raise NotImplementedError
 
+    def sends_nothing(self, exchange: Exchange) -> None:
+        """Learn that the client has all of a response without content, and that its application goes on."""
+        raise NotImplementedError
+
     # Octets
 
     def write(self, data: bytes) -> None:
@@ -206,6 +210,8 @@ class WritingHalf(Flow):
             self.write(octets)
             exchange.octets += len(data)
         elif more:
+            if isinstance(self._body, NoBodyWriter):
+                self.sends_nothing(exchange)
             self._wait_for_turn()  # nothing is sent that could make it wait
 
     async def write_file(self, exchange: Exchange, file: int, offset: int, count: int) -> None:

@@ -567,6 +567,38 @@ def test_the_application_is_told_that_the_client_has_closed_its_side(make_wire: 
     assert listening.error is None
 
 
+def test_who_has_all_of_a_response_without_content_and_has_closed_its_side_has_gone(make_wire: MakeWire) -> None:
+    asked = b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"
+    gate, errors = asyncio.Event(), []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await start(send)
+        await body(send, b"part", more=True)
+        await gate.wait()
+        try:
+            for _ in range(3):
+                await body(send, b"part", more=True)
+            await body(send, b"")
+        except OSError as error:
+            errors.append(error)
+
+    for octets, ends, gone in (
+        (asked, True, True),
+        (asked, False, False),
+        (asked + GET, True, False),  # it waits for the other one
+        (GET, True, False),
+    ):
+        gate.clear()
+        errors.clear()
+        wire = make_wire(app)
+        wire.feed(octets)
+        if ends:
+            wire.half_close()
+        gate.set()
+        wire.turn()
+        assert (len(errors), wire.lost) == (gone, ends)
+
+
 def test_an_application_is_told_that_its_client_has_gone_and_cannot_send(make_wire: MakeWire) -> None:
     for streams in (False, True):
         listening = Listening(streams)
