@@ -62,6 +62,8 @@ class Room:
         # Replaced and never changed, so that who counts needs no lock.
         self._holders: tuple[Holder, ...] = ()
         self._most = 1 << 30
+        # Whether it has been full, and has no space yet.
+        self._is_short = False
 
     @property
     def taken(self) -> int:
@@ -71,7 +73,17 @@ class Room:
     @property
     def is_full(self) -> bool:
         """Whether no more should be accepted."""
-        return self.taken >= self._most
+        full = self.taken >= self._most
+        if full:
+            self._is_short = True
+        return full
+
+    @property
+    def is_short(self) -> bool:
+        """Whether connections have to end, of whichever holder, because one of them accepts no more."""
+        if self._is_short and self.has_space:
+            self._is_short = False
+        return self._is_short
 
     @property
     def has_space(self) -> bool:

@@ -298,11 +298,11 @@ class Server:
                 connection.rest()
         # Counted anew: a connection that failed between accept() and connection_made is never lost.
         service.opened = len(service.connections) + self._arriving.count
-        if not self._accepting and not service.stopping:
-            if ROOM.has_space:
+        if not service.stopping:
+            if ROOM.is_short:
+                self._make_room(resting)  # also for others, whose clients wait while ours do nothing
+            elif not self._accepting:
                 self._accept()
-            else:
-                self._make_room(resting)
 
     def _make_room(self, resting: float) -> None:
         """End those connections that have been idle for longest, if that is long: they keep others out.

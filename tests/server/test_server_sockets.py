@@ -174,6 +174,37 @@ def test_servers_of_one_process_share_its_descriptors(loop_name: str, monkeypatc
     run_on(loop_name, main())
 
 
+def test_who_has_been_idle_makes_room_for_clients_of_another_server(
+    loop_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 3)
+    monkeypatch.setattr("miniasgi.server.server.TICK_SECONDS", 0.05)
+    monkeypatch.setattr("miniasgi.server.server._REST_SECONDS", -TICK_SECONDS)  # any time is long
+
+    async def main() -> None:
+        gate = Gate()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await (gate if scope["path"] == "/busy" else hello)(scope, receive, send)
+
+        async with given(bound()) as one, given(bound(), app=app) as other:
+            idle = [await Client.open(one.port) for _ in range(2)]
+            for client in idle:
+                client.send(GET)
+                assert (await client.response())[1] == b"hello"
+            busy = await Client.open(other.port)  # the last that there is room for
+            busy.send(b"GET /busy HTTP/1.1\r\nHost: h\r\n\r\n")
+            late = await Client.open(other.port)
+            late.send(GET)
+            assert (await late.response())[1] == b"hello"
+            gate.open("/busy")
+            assert (await busy.response())[1] == b"/busy"
+            for client in (*idle, busy, late):
+                client.close()
+
+    run_on(loop_name, main())
+
+
 def test_where_descriptors_run_short_who_has_been_idle_makes_room(
     loop_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
