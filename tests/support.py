@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import queue
 import re
@@ -51,6 +52,17 @@ def run_on(loop_name: str, coroutine: Coroutine[Any, Any, T]) -> T:
 
     with asyncio.Runner(loop_factory=loop_factory(loop_name)) as runner:
         return runner.run(bounded())
+
+
+@contextlib.contextmanager
+def without_collector() -> Iterator[None]:
+    """Only what nothing holds is let go of meanwhile: what is in a circle stays until the collector has its turn."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:

@@ -69,7 +69,7 @@ def mounted_raw_path(line: RequestLine, root_path: str) -> bytes:
     """
     raw_path = line.raw_path
     # Not in front of "*", which is no path.
-    return quote(root_path).encode() + raw_path if root_path and raw_path[:1] == b"/" else raw_path
+    return quote(root_path).encode() + raw_path if raw_path[:1] == b"/" else raw_path
 
 
 def http_scope(head: RequestHead, origin: Origin) -> Scope:

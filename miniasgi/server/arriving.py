@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..asgi.trusted import TrustedPeers
 from ..config import Config
+from ..config.addresses import TcpAddress
 from ..errors import BadRequest
 from ..http1.response import encode_error
 from .first_octets import PLAIN_HTTP_ANSWER, looks_like_http
@@ -31,10 +32,10 @@ logger = logging.getLogger("miniasgi.server")
 # A day, because it counts from when a connection is closed and not from when all has been sent: a client that takes its
 # time would lose the end of its response. The connection's own deadlines are what bounds it (server.ending).
 _SHUTDOWN_SECONDS = 24 * 3600.0
-# 1 s and 64 KiB: for one who has been refused to see why before the connection is closed.
-_LINGER_SECONDS = 1.0
 # 0.001 s: loops take no deadline that is over.
 _LEAST_SECONDS = 0.001
+# 1 s and 64 KiB: for one who has been refused to see why before the connection is closed.
+_LINGER_SECONDS = 1.0
 _LINGER_OCTETS = 64 * 1024
 
 
@@ -250,7 +251,7 @@ def _shown(client: socket.socket) -> str:
         peer = _peer(client)
     except OSError:
         peer = None
-    return f"{peer[0]}:{peer[1]}" if peer else "-"
+    return str(TcpAddress(*peer)) if peer else "-"
 
 
 def _reason(error: OSError) -> str:

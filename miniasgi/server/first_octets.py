@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from ..http1.grammar import TOKEN
 from .proxy_protocol import looks_like_proxy_header
 
 __all__ = ["PLAIN_HTTP_ANSWER", "looks_like_http", "looks_like_tls", "misplaced"]
@@ -23,7 +24,7 @@ PLAIN_HTTP_ANSWER = (
 )
 
 # RFC 9112 §2.2 and §3: perhaps empty lines, then a method and a space, as much of it as there is.
-_REQUEST = re.compile(rb"(?:\r?\n){0,8}[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: |\Z)")
+_REQUEST = re.compile(rb"(?:\r?\n){0,8}" + TOKEN.pattern + rb"(?: |\Z)")
 
 
 def looks_like_tls(first: bytes) -> bool:

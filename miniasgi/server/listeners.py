@@ -62,7 +62,7 @@ class Room:
         # Replaced and never changed, so that who counts needs no lock.
         self._holders: tuple[Holder, ...] = ()
         self._most = 1 << 30
-        # Whether it has been full, and has no space yet.
+        # Whether somebody accepts no more, and there has been no space since.
         self._is_short = False
 
     @property
@@ -73,13 +73,13 @@ class Room:
     @property
     def is_full(self) -> bool:
         """Whether no more should be accepted."""
-        full = self.taken >= self._most
-        if full:
-            self._is_short = True
-        return full
+        return self.taken >= self._most
 
-    @property
-    def is_short(self) -> bool:
+    def fall_short(self) -> None:
+        """Learn that one of the holders accepts no more, because it is full."""
+        self._is_short = True
+
+    def stays_short(self) -> bool:
         """Whether connections have to end, of whichever holder, because one of them accepts no more."""
         if self._is_short and self.has_space:
             self._is_short = False

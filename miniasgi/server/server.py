@@ -263,6 +263,7 @@ class Server:
         service.opened += 1
         if self._accepting and ROOM.is_full:
             self._accepting = False
+            ROOM.fall_short()
             for listener in self._listeners:
                 listener.pause()
             if not self._pause_reported:
@@ -299,7 +300,7 @@ class Server:
         # Counted anew: a connection that failed between accept() and connection_made is never lost.
         service.opened = len(service.connections) + self._arriving.count
         if not service.stopping:
-            if ROOM.is_short:
+            if ROOM.stays_short():
                 self._make_room(resting)  # also for others, whose clients wait while ours do nothing
             elif not self._accepting:
                 self._accept()

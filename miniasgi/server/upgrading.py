@@ -28,6 +28,9 @@ __all__ = ["UpgradingHalf"]
 logger = logging.getLogger("miniasgi.server")
 
 
+_MISSING = Refusal(501, [], "WebSockets need the package websockets")
+
+
 class _Upgrade(NamedTuple):
     handshake: Handshake
     connection: WebSocketConnection
@@ -77,7 +80,7 @@ class UpgradingHalf(EndingHalf):
             return found
         service = self.service
         if service.codec is None:
-            return Refusal(501, [], "WebSockets need the package websockets")
+            return _MISSING
         connection = WebSocketConnection(service, self.transport, exchange, origin)
         config = service.config
         try:
@@ -89,7 +92,7 @@ class UpgradingHalf(EndingHalf):
         except CodecMissing as error:
             service.codec = None  # so that it is said once, and not looked for again
             logger.error("a client asked for a WebSocket: these need %s", error)
-            return Refusal(501, [], "WebSockets need the package websockets")
+            return _MISSING
         self._upgrade = _Upgrade(found, connection, codec)
         return None
 

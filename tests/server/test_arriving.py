@@ -546,6 +546,16 @@ def test_a_server_that_stops_does_not_wait_for_a_handshake_that_has_begun(
     run_on(loop_name, main())
 
 
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 in this Python")
+def test_an_address_of_ipv6_is_shown_in_brackets() -> None:
+    with (
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as listening,
+        socket.create_connection(listening.getsockname()[:2]) as client,
+        listening.accept()[0] as accepted,
+    ):
+        assert arriving._shown(accepted) == f"[::1]:{client.getsockname()[1]}"
+
+
 def test_who_goes_in_the_middle_of_a_handshake_is_named(
     loop_name: str, certificate: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import logging
 import re
 import weakref
@@ -19,7 +18,7 @@ from miniasgi.server.ending import State
 from miniasgi.types import Receive, Scope, Send
 from tests.server.apps import MIB, Gate, Listening, answers, body, echo, hello, replies, start
 from tests.server.conftest import MakeWire
-from tests.support import Wire
+from tests.support import Wire, without_collector
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 IMF_FIXDATE = re.compile(rb"date: (Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z][a-z] \d{4} \d\d:\d\d:\d\d GMT")
@@ -758,16 +757,12 @@ def test_what_belongs_to_a_connection_goes_with_it(make_wire: MakeWire, parser_n
     service.parser = load(parser_name)
     wire = make_wire(hello, service=service)
     connection = weakref.ref(wire.connection)
-    gc.collect()
-    gc.disable()  # what is in a circle would stay until the collector has its turn
-    try:
+    with without_collector():
         wire.feed(octets)
         wire.lose()
         wire.transport.set_protocol(asyncio.Protocol())
         del wire.connection
         assert connection() is None
-    finally:
-        gc.enable()
 
 
 # Others' turns

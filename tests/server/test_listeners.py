@@ -172,6 +172,20 @@ def test_those_who_share_a_room_fill_it_together(monkeypatch: pytest.MonkeyPatch
     room.leave(other)  # twice is once
 
 
+def test_a_room_stays_short_until_it_has_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 100)
+    room, one = Room(), Connections()
+    room.enter(one)
+    one.opened = 95
+    assert not room.stays_short()  # nobody has said so
+    room.fall_short()
+    assert room.stays_short()
+    one.opened = 80
+    assert not room.stays_short()
+    one.opened = 95
+    assert not room.stays_short()
+
+
 def test_who_enters_a_room_later_does_not_count_what_is_open_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     room, one, other = Room(), Connections(), Connections()
     monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 100)

@@ -21,7 +21,7 @@ from miniasgi.errors import ApplicationError, ClientDisconnected
 from miniasgi.server import sendfile
 from miniasgi.server.sendfile import send_file, unacknowledged
 from miniasgi.testing import FakeTransport
-from tests.support import MIB, descriptors, run_on, until
+from tests.support import MIB, descriptors, run_on, until, without_collector
 
 SLICE = 512 * 1024
 CONTENT = random.Random(2).randbytes(65536) * 256  # 16 MiB: more than the kernel takes for a client that does not read
@@ -325,9 +325,8 @@ def test_what_has_gone_wrong_is_not_kept(loop_name: str, tmp_path: Path) -> None
             with path.open("rb") as opened:
                 sending = asyncio.ensure_future(send_file(target, HEAD, opened.fileno(), 0, len(CONTENT)))
                 await until(lambda: target.waits)
-                gc.collect()
-                gc.disable()  # the error's traceback holds frames, and what holds the error again would be a circle
-                try:
+                # The error's traceback holds frames, and what holds the error again would be a circle.
+                with without_collector():
                     os.truncate(path, 15 * MIB)
                     await peer.take(len(HEAD) + 15 * MIB)
                     await asyncio.wait([sending])
@@ -336,8 +335,6 @@ def test_what_has_gone_wrong_is_not_kept(loop_name: str, tmp_path: Path) -> None
                     kept = weakref.ref(error)
                     del error, sending
                     assert kept() is None
-                finally:
-                    gc.enable()
 
     run_on(loop_name, main())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import weakref
 from math import inf
@@ -18,7 +17,7 @@ from miniasgi.types import App, Receive, Scope, Send
 from miniasgi.websocket.codec import Codec, CodecMissing, Offer, Sink
 from tests.server.apps import Gate, hello
 from tests.server.conftest import MakeWire
-from tests.support import Wire
+from tests.support import Wire, without_collector
 from tests.websocket.apps import Noted, accept, listen
 from tests.websocket.frames import ACCEPT, DEFLATE, KEY, upgrade
 
@@ -368,15 +367,11 @@ def test_what_was_made_for_a_websocket_goes_with_the_connection(make_wire: MakeW
     wire.feed(upgrade("/", DEFLATE))
     wire.turn()
     connection = weakref.ref(wire.connection)
-    gc.collect()
-    gc.disable()  # what is in a circle would stay until the collector has its turn
-    try:
+    with without_collector():
         wire.lose()
         wire.transport.set_protocol(asyncio.Protocol())
         del wire.connection
         assert connection() is None
-    finally:
-        gc.enable()
 
 
 def test_what_was_made_for_a_websocket_that_was_refused_does_not_stay_with_a_client_that_does(wired: Any) -> None:
