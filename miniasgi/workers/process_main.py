@@ -107,7 +107,8 @@ class _Orphan:
 
 def _end_orphan() -> None:
     """The supervisor has gone, whatever has killed it: nobody would replace or stop this worker."""
-    logger.error("the supervisor has gone; stopping")
+    if not _Orphan.control.is_dismissed:
+        logger.error("the supervisor has gone; stopping")
     _Orphan.control.stop()
     time.sleep(_ORPHAN_SECONDS)
     os._exit(1)

@@ -73,6 +73,8 @@ class Remote:
         self._lock = threading.Lock()
         self._stopped = False
         self._asked_to_leave = False
+        #: Whether it has been told to end at once: the supervisor does not wait for it any more, nor look after it.
+        self.is_dismissed = False
 
     def begin(self, name: str) -> None:
         """Start to read, in a thread called *name*."""
@@ -139,6 +141,7 @@ class Remote:
         kind = said["kind"]
         worker = self._worker
         if kind == "stop":
+            self.is_dismissed = self.is_dismissed or said["force"]
             if worker is not None and said["force"]:
                 worker.stop(force=True)
             else:

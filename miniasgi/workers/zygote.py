@@ -45,7 +45,9 @@ class ForkedWorker(Correspondent):
     def tell(self, kind: str, sockets: Sequence[socket.socket] = (), **values: Any) -> None:
         """Send the worker a message; one that has gone, or does not listen, does not get it."""
         if kind == "stop" and not self.pid and self.status is None:
-            # The zygote may not be listening for as long as it likes; it finds nobody at the other end then.
+            # The zygote may not be listening for as long as it likes; it finds nobody at the other end then. What it is
+            # forking just now finds this, and not a supervisor that seems to have died.
+            super().tell("stop", force=True, patient=False)
             self._zygote.forget(self)
             self.status = 0
         else:

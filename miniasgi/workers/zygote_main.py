@@ -97,21 +97,28 @@ class _Zygote:
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _note)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS_HELD_BACK)
-        with suppress(Closed):
-            while True:
-                # Before waiting: some may have come with the specification.
-                for said in self._channel.receive(wait=False):
-                    if said["kind"] == "stop":
-                        return None
-                    if said["kind"] == "fork":
-                        child = self._fork(said)
-                        if child is not None:
-                            return child
-                select.select([self._channel.fileno(), self._wakeup.fileno()], [], [])
-                with suppress(BlockingIOError):
-                    self._wakeup.recv(4096)
-                self._bury()
-        return None
+        try:
+            return self._serve()
+        except Closed:
+            return None
+        finally:
+            # A child that ends from now on would have Python write to what nobody holds open any more, and complain.
+            signal.set_wakeup_fd(-1)
+
+    def _serve(self) -> tuple[WorkerSpec, Channel] | None:
+        while True:
+            # Before waiting: some may have come with the specification.
+            for said in self._channel.receive(wait=False):
+                if said["kind"] == "stop":
+                    return None
+                if said["kind"] == "fork":
+                    child = self._fork(said)
+                    if child is not None:
+                        return child
+            select.select([self._channel.fileno(), self._wakeup.fileno()], [], [])
+            with suppress(BlockingIOError):
+                self._wakeup.recv(4096)
+            self._bury()
 
     def _fork(self, said: Said) -> tuple[WorkerSpec, Channel] | None:
         (theirs,) = said["sockets"]
@@ -156,13 +163,10 @@ class _Zygote:
 
 
 def _is_deserted(end: socket.socket) -> bool:
-    """Whether nobody holds the other end any more."""
-    try:
-        return end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
+    """Whether nobody holds the other end any more, whatever was said before."""
+    poll = select.poll()
+    poll.register(end.fileno(), 0)
+    return bool(poll.poll(0))
 
 
 def _note(number: int, frame: FrameType | None) -> None:

@@ -292,6 +292,32 @@ def test_a_worker_whose_supervisor_has_gone_stops_and_if_it_does_not_ends(
     assert [each.getMessage() for each in caplog.records] == ["the supervisor has gone; stopping"]
 
 
+def test_a_worker_that_has_been_told_to_end_at_once_and_is_left_alone_has_not_lost_its_supervisor(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    def serving(spec: WorkerSpec, control: Remote) -> None:
+        control.started(host.worker)
+        host.channel.send("stop", force=True, patient=False)
+        host.channel.close()
+        assert host.worker.next() == ("stop", {"force": True, "patient": False})
+        assert host.exits.get(timeout=10) == 1
+
+    host.serve(serving)
+    assert caplog.records == []
+
+
+def test_a_worker_that_is_told_to_end_while_it_starts_ends_without_a_word(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    def serving(spec: WorkerSpec, control: Remote) -> None:
+        assert host.exits.get(timeout=10) == 0
+
+    host.channel.send("stop", force=True, patient=False)
+    host.channel.close()
+    host.serve(serving)
+    assert caplog.records == []
+
+
 def test_the_supervisor_is_listened_to_while_it_serves(host: Host) -> None:
     def serving(spec: WorkerSpec, control: Remote) -> None:
         control.started(host.worker)

@@ -159,13 +159,21 @@ def test_each_worker_hears_of_its_own_end(insides: list[Inside]) -> None:
 
 
 def test_a_stop_before_it_is_forked_is_its_end(insides: list[Inside]) -> None:
-    zygote, inside, worker = one(insides)
+    zygote, _, worker = one(insides)
     worker.tell("stop", force=False, patient=False)
     assert worker.exit_status() == 0
     assert not zygote.has_workers
-    worker.tell("stop", force=True, patient=False)
+    worker.tell("stop", force=True, patient=False)  # nor does another one do any harm
+
+
+def test_one_that_is_being_forked_just_then_is_told_to_end_before_it_is_left_alone(insides: list[Inside]) -> None:
+    _, inside, worker = one(insides)
     inside.told()
-    assert inside.workers[0].receive(wait=False)[0]["force"]  # to whoever may have been forked meanwhile
+    worker.tell("stop", force=False, patient=True)
+    worker.close()
+    assert inside.workers[0].receive() == [{"kind": "stop", "force": True, "patient": False, "sockets": []}]
+    with pytest.raises(Closed):
+        inside.workers[0].receive()
 
 
 def test_one_that_is_forked_too_late_is_killed(insides: list[Inside], killed: list[Any]) -> None:

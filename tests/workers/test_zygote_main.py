@@ -242,8 +242,14 @@ def test_it_keeps_no_end_of_a_childs_channel(outside: Outside, forks: list[Calla
         ours.receive()
 
 
-def test_a_worker_that_nobody_wants_any_more_is_not_forked(outside: Outside, forks: list[Callable[[], int]]) -> None:
-    outside.ask_for(1, token=1).close()
+@pytest.mark.parametrize("last_words", [[], ["reopen", "stop"]])
+def test_a_worker_that_nobody_wants_any_more_is_not_forked(
+    outside: Outside, forks: list[Callable[[], int]], last_words: list[str]
+) -> None:
+    ours = outside.ask_for(1, token=1)
+    for kind in last_words:
+        ours.send(kind)
+    ours.close()
     outside.stop()
     assert outside.run() is None
     assert [said["kind"] for said in outside.heard()] == ["loaded"]  # nor is os.fork called, which would fail
@@ -279,6 +285,18 @@ def test_a_process_of_the_applications_is_buried_without_a_word(outside: Outside
     assert outside.run() is None
     thread.join()
     assert [(said["token"], said["status"]) for said in found] == [(1, 4)]
+
+
+def test_a_child_that_ends_after_it_is_no_concern_of_python(
+    outside: Outside, forks: list[Callable[[], int]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    outside.ask_for(1, token=1)
+    outside.stop()
+    forks.append(lambda: NOBODY)
+    assert outside.run() is None
+    gc.collect()
+    signal.raise_signal(signal.SIGCHLD)  # of which Python would write to what the zygote has closed
+    assert capfd.readouterr().err == ""
 
 
 def test_it_ends_when_the_supervisor_has_gone(outside: Outside) -> None:
