@@ -11,6 +11,8 @@ import logging
 import os
 import socket
 import stat
+from collections.abc import Sequence
+from typing import Any
 
 from ..config import OPTIONS, Config
 from ..config.addresses import Address, Descriptor, TcpAddress, UnixAddress
@@ -26,6 +28,8 @@ logger = logging.getLogger("miniasgi.server")
 # stay unanswered for 15 s each. TCP_KEEPALIVE is what macOS calls the first.
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 _TCP = (socket.AF_INET, socket.AF_INET6)
+# 16: how many ports of the system's choice are tried for a host of several addresses; two in a row are seldom in use.
+_CHOICES = 16
 
 
 def addresses(config: Config) -> list[Address]:
@@ -184,10 +188,22 @@ def bind(host: str, port: int, *, reuse_port: bool = False) -> list[socket.socke
         raise _refusal(asked, error) from error
     except UnicodeError as error:  # from the codec for names of hosts, such as of one with two dots in a row
         raise StartupError(f"cannot listen on {asked}: not the name of a host") from error
+    for _ in range(_CHOICES - 1):
+        try:
+            return _bind_each(asked, found, reuse_port=reuse_port)
+        except StartupError as error:
+            # What the system has chosen at the first address may be in use at the next.
+            if port or not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EADDRINUSE:
+                raise
+    return _bind_each(asked, found, reuse_port=reuse_port)
+
+
+def _bind_each(asked: TcpAddress, found: Sequence[Any], *, reuse_port: bool) -> list[socket.socket]:
+    """Sockets bound to what getaddrinfo() has *found*. Raises StartupError."""
     bound: list[socket.socket] = []
     lacking: StartupError | None = None
     for family, kind, protocol, _, address in dict.fromkeys(found):
-        if bound and not port:
+        if bound and not asked.port:
             address = (address[0], bound[0].getsockname()[1], *address[2:])
         try:
             listener = socket.socket(family, kind, protocol)

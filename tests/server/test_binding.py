@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -48,14 +48,57 @@ def test_all_addresses_of_a_host_share_one_port(close: Close, monkeypatch: pytes
     assert len({port for _, port in names}) == 1
 
 
+class Taken(socket.socket):
+    """A socket for which, at all addresses but the first, the ports are in use that the system chooses first."""
+
+    tries: ClassVar[list[tuple[str, int]]] = []
+    most = 3
+
+    def bind(self, address: Any) -> None:
+        _, port = address
+        self.tries.append(address)
+        if port and len(self.tries) < 2 * self.most:
+            raise OSError(errno.EADDRINUSE, "Address already in use")
+        super().bind(address)
+
+
+@pytest.mark.parametrize(("most", "fits"), [(3, True), (16, True), (17, False)])
+def test_a_port_of_the_systems_choice_that_is_in_use_at_another_address_is_left(
+    close: Close, monkeypatch: pytest.MonkeyPatch, most: int, fits: bool
+) -> None:
+    def two(host: object, port: int, **_: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", port)) for n in (1, 2)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    monkeypatch.setattr(socket, "socket", Taken)
+    monkeypatch.setattr(Taken, "tries", [])
+    monkeypatch.setattr(Taken, "most", most)
+    if fits:
+        one, other = close(bind("two.example", 0))
+        assert one.getsockname()[1] == other.getsockname()[1]
+    else:
+        with pytest.raises(StartupError, match=r"^cannot listen on 127\.0\.0\.2:\d+: Address already in use$"):
+            bind("two.example", 0)
+    assert [host for host, _ in Taken.tries] == ["127.0.0.1", "127.0.0.2"] * min(most, 16)
+
+
+def test_a_port_that_was_asked_for_and_is_in_use_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "socket", Taken)
+    monkeypatch.setattr(Taken, "tries", [])
+    with pytest.raises(StartupError, match=r"^cannot listen on 127\.0\.0\.1:80: Address already in use$"):
+        bind("127.0.0.1", 80)
+    assert Taken.tries == [("127.0.0.1", 80)]
+
+
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 in this Python")
-def test_ipv6_and_ipv4_can_be_listened_to_on_the_same_port(close: Close) -> None:
+def test_ipv6_and_ipv4_can_be_listened_to_on_the_same_port(close: Close, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0] for host in ("::1", "127.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     try:
-        (six,) = close(bind("::1", 0))
-    except StartupError:
+        six, four = close(bind("both.example", 0))
+    except (StartupError, ValueError):
         pytest.skip("no IPv6 on this machine")
     port = six.getsockname()[1]
-    (four,) = close(bind("127.0.0.1", port))
     assert url_of(six) == f"http://[::1]:{port}"
     assert url_of(four) == f"http://127.0.0.1:{port}"
 
@@ -83,18 +126,19 @@ def test_a_host_that_does_not_exist_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_was_bound_before_a_failure_is_closed(close: Close, monkeypatch: pytest.MonkeyPatch) -> None:
-    (taken,) = close(bind("127.0.0.2", 0))
+    # Addresses of which no other test's connections have ports.
+    (taken,) = close(bind("127.8.7.2", 0))
     taken.listen()
     port = taken.getsockname()[1]
 
     def two(host: object, port: int, **_: object) -> list[object]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", port)) for n in (1, 2)]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.8.7.{n}", port)) for n in (1, 2)]
 
     monkeypatch.setattr(socket, "getaddrinfo", two)
     with pytest.raises(StartupError):
         bind("two.example", port)
     monkeypatch.undo()
-    close(bind("127.0.0.1", port))  # is free again
+    close(bind("127.8.7.1", port))  # is free again
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 70, "\udcff"])
