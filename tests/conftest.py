@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 PARSERS = ("handwritten", "httptools", "h11")
@@ -22,3 +24,9 @@ def loop_name(request: pytest.FixtureRequest) -> str:
     if request.param != "asyncio":
         pytest.importorskip(request.param, reason=f"the package {request.param} is not installed")
     return str(request.param)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the many tests there are out of each later look for garbage, of which they were the most."""
+    gc.collect()
+    gc.freeze()

@@ -10,6 +10,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,11 @@ OPTIONAL = {
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_bytes())
+
+
 def module_name(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -111,7 +117,7 @@ def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
 def imported_rooms(path: Path) -> set[str]:
     """The rooms of the package that a file uses; "__init__" for the package itself."""
     rooms = set()
-    for name in imports(ast.parse(path.read_bytes()), path):
+    for name in imports(parsed(path), path):
         package, _, rest = name.partition(".")
         if package == "miniasgi":
             first = rest.partition(".")[0]
@@ -157,7 +163,7 @@ def test_no_room_imports_one_that_imports_it() -> None:
 
 @each_file
 def test_rooms_keep_to_their_own_business(path: Path) -> None:
-    packages = {name.partition(".")[0] for name in imports(ast.parse(path.read_bytes()), path)}
+    packages = {name.partition(".")[0] for name in imports(parsed(path), path)}
     assert packages & MUST_NOT_IMPORT.get(room(path), set()) == set()
 
 
@@ -166,7 +172,7 @@ def test_an_optional_package_is_imported_in_one_file(package: str, file: str) ->
     found = [
         path.relative_to(PACKAGE).as_posix()
         for path in FILES
-        if package in {name.partition(".")[0] for name in imports(ast.parse(path.read_bytes()), path)}
+        if package in {name.partition(".")[0] for name in imports(parsed(path), path)}
     ]
     assert found == [file]
 
@@ -178,7 +184,7 @@ def test_no_file_is_too_long_to_keep_in_mind(path: Path) -> None:
 
 @each_file
 def test_a_file_says_what_it_is(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_bytes()))
+    assert ast.get_docstring(parsed(path))
 
 
 @each_file
