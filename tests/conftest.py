@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 
 import pytest
 
@@ -24,6 +25,13 @@ def loop_name(request: pytest.FixtureRequest) -> str:
     if request.param != "asyncio":
         pytest.importorskip(request.param, reason=f"the package {request.param} is not installed")
     return str(request.param)
+
+
+def pytest_configure() -> None:
+    """Let servers be ended by what ends them at a terminal, also where a shell has started the tests out of sight."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_collection_finish() -> None:
