@@ -39,7 +39,7 @@ def _static(default: T, kind: Kind, *, help: str, flag: str = "") -> T:
 
 
 # fmt: off
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)  # for Config alone to make
 class FileOptions:
     """See miniasgi.config.Config."""
 

@@ -26,7 +26,7 @@ __all__ = ["OperatingOptions"]
 
 
 # fmt: off
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)  # for Config alone to make
 class OperatingOptions:
     """See miniasgi.config.Config."""
 

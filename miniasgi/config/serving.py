@@ -28,7 +28,7 @@ __all__ = ["ServingOptions"]
 
 
 # fmt: off
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)  # for Config alone to make
 class ServingOptions:
     """See miniasgi.config.Config."""
 
