@@ -79,9 +79,9 @@ def _main(argv: Sequence[str], prog: str) -> int:
 
 
 def _serve(app: str | None, config: Config, read: Callable[[], Settings]) -> int:
-    from miniasgi.workers.exits import bound_exit
     from miniasgi.workers.run import run
-    from miniasgi.workers.signals import ignore_gentle
+    from miniasgi.workers.system.exits import bound_exit
+    from miniasgi.workers.system.signals import ignore_gentle
 
     ignore_gentle()
 

@@ -24,8 +24,8 @@ import pytest
 from miniasgi import page_cache
 from miniasgi.config import Config
 from miniasgi.http1.parsers import load
-from miniasgi.server.connection import HttpConnection
-from miniasgi.server.ending import TRANSITIONS, EndingHalf, State
+from miniasgi.server.connections.connection import HttpConnection
+from miniasgi.server.connections.ending import TRANSITIONS, EndingHalf, State
 from miniasgi.server.loops import loop_factory
 from miniasgi.server.service import Service
 from miniasgi.testing import FakeTransport

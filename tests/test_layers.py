@@ -58,6 +58,18 @@ MAY_IMPORT = {
     "__init__": {"server", "workers", "static", "config", "types", "_version"},
     "__main__": {"cli"},
 }
+# Of a room with rooms inside: what each of these may use of it. What stands in no inner room puts them together.
+INNER_MAY_IMPORT = {
+    "http1/parsers": {"chunked", "grammar", "head", "memory", "parser"},
+    "server/tls": set(),
+    "server/sockets": set(),
+    "server/connections": {"sockets", "service", "provenance"},
+    "workers/system": set(),
+    "workers/watching": set(),
+    "workers/serving": {"system"},
+    "workers/kinds": {"serving", "system"},
+    "workers/supervision": {"kinds", "serving", "system"},
+}
 # What would let a room do what another is for.
 MUST_NOT_IMPORT = {
     "http1": {"asyncio", "socket", "ssl", "select", "selectors", "time", "datetime", "signal", "logging", "threading"},
@@ -71,8 +83,8 @@ OPTIONAL = {
     "h11": "http1/parsers/h11.py",
     "httptools": "http1/parsers/httptools.py",
     "uvloop": "server/loops.py",
-    "setproctitle": "workers/title.py",
-    "watchfiles": "workers/source_watch.py",
+    "setproctitle": "workers/system/title.py",
+    "watchfiles": "workers/watching/source_watch.py",
     "websockets": "websocket/library.py",
     "yaml": "observe/log_config.py",
 }
@@ -148,6 +160,23 @@ def test_imports_go_one_way(path: Path) -> None:
     assert imported_rooms(path) - MAY_IMPORT[room(path)] == set()
 
 
+@pytest.mark.parametrize(("inner", "allowed"), INNER_MAY_IMPORT.items())
+def test_so_they_do_between_rooms_inside_a_room(inner: str, allowed: set[str]) -> None:
+    outer = f"miniasgi.{inner.partition('/')[0]}."
+    found = {
+        name.removeprefix(outer).partition(".")[0]
+        for path in (PACKAGE / inner).glob("*.py")
+        for name in imports(parsed(path), path)
+        if name.startswith(outer)
+    }
+    assert found - {inner.partition("/")[2]} - allowed == set()
+
+
+def test_every_room_inside_a_room_is_among_them() -> None:
+    inner = {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("*/*/__init__.py")}
+    assert inner == set(INNER_MAY_IMPORT)
+
+
 def test_no_room_imports_one_that_imports_it() -> None:
     def reachable(start: str) -> set[str]:
         found: set[str] = set()
@@ -200,7 +229,7 @@ def test_names_in_all_exist_once(path: Path) -> None:
 
 
 def test_the_diagram_in_the_documentation_is_the_table_of_states() -> None:
-    from miniasgi.server.ending import TRANSITIONS
+    from miniasgi.server.connections.ending import TRANSITIONS
 
     page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
     drawn = set(re.findall(r"^    ([A-Z]+) --> ([A-Z]+)\b", page, re.MULTILINE))

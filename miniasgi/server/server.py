@@ -21,17 +21,17 @@ from ..errors import StartupError
 from ..http1 import parsers
 from ..observe.access import AccessLog
 from ..types import App
-from .arriving import Arriving
-from .binding import Bound, bind_all
-from .connection import HttpConnection
+from .connections.connection import HttpConnection
+from .connections.websocket import codec_factory
 from .draining import drain, hurry
-from .listeners import ROOM, Listener
 from .service import TICK_SECONDS, Connection, RunningRequest, Service
-from .tls_options import speaks_tls
-from .websocket import codec_factory
+from .sockets.arriving import Arriving
+from .sockets.binding import Bound, bind_all
+from .sockets.listeners import ROOM, Listener
+from .tls.options import speaks_tls
 
 if TYPE_CHECKING:
-    from .tls import Tls
+    from .tls.tls import Tls
 
 __all__ = ["Server", "parser_factory"]
 
@@ -164,7 +164,7 @@ class Server:
         config = self.config
         # In this order: an address that cannot be had is told before an application has done its start-up.
         if speaks_tls(config):
-            from .tls import Tls  # here, because a server without it starts in less time
+            from .tls.tls import Tls  # here, because a server without it starts in less time
 
             self._tls = Tls(config)
         self._arriving = Arriving(config, self._tls)

@@ -25,14 +25,14 @@ from ..http1.response import ResponseFields
 from ..observe.access import AccessLog
 from ..types import App, Fields, Receive, Scope, Send
 from ..websocket.codec import CodecFactory
-from .arriving import Arriving
 from .gate import Gate
 from .provenance import Tracer
-from .proxy_protocol import Arrival
+from .sockets.arriving import Arriving
+from .sockets.proxy_protocol import Arrival
 from .tasks import Spawn, task_spawner
 
 if TYPE_CHECKING:
-    from .tls import Tls
+    from .tls.tls import Tls
 
 __all__ = ["TICK_SECONDS", "Connection", "ReadyAnswer", "RunningRequest", "Service"]
 

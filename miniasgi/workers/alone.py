@@ -13,13 +13,13 @@ from typing import Any
 
 from ..errors import StartupError
 from ..observe import logs
-from .exits import end_process
 from .greeting import greet
-from .hooks import HookContext, Hooks
-from .notify import Notifier
-from .signals import ENDING, GENTLE, give_back
-from .spec import WorkerSpec
-from .worker import Worker, run_worker
+from .serving.hooks import HookContext, Hooks
+from .serving.spec import WorkerSpec
+from .serving.worker import Worker, run_worker
+from .system.exits import end_process
+from .system.notify import Notifier
+from .system.signals import ENDING, GENTLE, give_back
 
 __all__ = ["Alone", "run_alone"]
 

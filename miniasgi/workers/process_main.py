@@ -16,14 +16,14 @@ from typing import NoReturn
 from ..errors import StartupError
 from ..observe import logs
 from . import role
-from .channel import Channel
-from .exits import end_process
-from .process import REPORT_SIGNAL, SIGNALS_HELD_BACK, unpack
-from .remote import Remote
-from .spec import WorkerSpec
-from .title import set_title, title
-from .worker import run_worker
-from .zygote_main import run_zygote
+from .kinds.channel import Channel
+from .kinds.process import REPORT_SIGNAL, SIGNALS_HELD_BACK, unpack
+from .kinds.remote import Remote
+from .kinds.zygote_main import run_zygote
+from .serving.spec import WorkerSpec
+from .serving.worker import run_worker
+from .system.exits import end_process
+from .system.title import set_title, title
 
 __all__ = ["main", "serve"]
 

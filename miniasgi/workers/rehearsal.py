@@ -10,9 +10,9 @@ from ..config import Config
 from ..errors import StartupError
 from ..types import App
 from .check import check
-from .exits import count
-from .hooks import Hooks
-from .spec import WorkerSpec
+from .serving.hooks import Hooks
+from .serving.spec import WorkerSpec
+from .system.exits import count
 
 __all__ = ["rehearse"]
 
@@ -26,11 +26,11 @@ def rehearse(app: str | None, config: Config) -> str:
     # Only who starts a worker has the server; here it is for the few that ask.
     from .. import importer
     from ..observe import logs
+    from ..server.connections.websocket import codec_factory
     from ..server.loops import loop_factory
     from ..server.server import Server, parser_factory
-    from ..server.tls import Tls
-    from ..server.tls_options import speaks_tls
-    from ..server.websocket import codec_factory
+    from ..server.tls.options import speaks_tls
+    from ..server.tls.tls import Tls
 
     found: App | None = None
     if app is not None:

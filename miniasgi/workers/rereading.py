@@ -15,7 +15,7 @@ from ..config import OPTIONS, Config
 from ..config.options import Option
 from ..errors import StartupError
 from .check import check
-from .spec import WorkerSpec
+from .serving.spec import WorkerSpec
 
 __all__ = ["NEEDS_RESTART", "Reread", "Rereading"]
 

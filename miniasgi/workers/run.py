@@ -10,17 +10,17 @@ from typing import Any
 
 from ..config import Config
 from ..errors import StartupError
-from ..server import activation, binding
+from ..server.sockets import activation, binding
 from ..types import App
 from . import role
 from .check import check
-from .notify import Notifier
-from .pidfile import PidFile
 from .rereading import Reread
-from .signals import bridge_signals
-from .spec import WorkerSpec
-from .streams import open_standard_streams
-from .title import set_title, title
+from .serving.spec import WorkerSpec
+from .system.notify import Notifier
+from .system.pidfile import PidFile
+from .system.signals import bridge_signals
+from .system.streams import open_standard_streams
+from .system.title import set_title, title
 
 __all__ = ["run", "run_with_options"]
 

@@ -13,21 +13,21 @@ from dataclasses import replace
 from ..config import Config
 from ..errors import StartupError
 from ..observe import logs
-from .cpus import locks_threads, usable_cpus
-from .exits import count, end_process
 from .greeting import greet
-from .hooks import HookContext, Hooks
-from .main_loop import MainLoop
-from .member import Handle
-from .notify import Notifier
-from .places import Places
-from .process import ProcessWorker, pack
+from .kinds.process import ProcessWorker, pack
+from .kinds.zygote import Preloader
 from .rereading import Reread, Rereading
-from .source_watch import SourceWatch
-from .spec import WorkerSpec, leave_seconds
-from .supervisor import MOST_WORKERS, Supervisor
-from .title import set_title, title
-from .zygote import Preloader
+from .serving.hooks import HookContext, Hooks
+from .serving.spec import WorkerSpec, leave_seconds
+from .supervision.main_loop import MainLoop
+from .supervision.member import Handle
+from .supervision.places import Places
+from .supervision.supervisor import MOST_WORKERS, Supervisor
+from .system.cpus import locks_threads, usable_cpus
+from .system.exits import count, end_process
+from .system.notify import Notifier
+from .system.title import set_title, title
+from .watching.source_watch import SourceWatch
 
 __all__ = ["run_supervised"]
 
@@ -193,8 +193,8 @@ def _spawner(current: Current, supervisor: Callable[[], Supervisor], *, grouped:
 
         return start_group
     if current.spec.config.worker_class == "thread":
-        from .thread import ThreadWorker
-        from .worker import make_pool
+        from .kinds.thread import ThreadWorker
+        from .serving.worker import make_pool
 
         pool = make_pool(current.spec.config)
         return lambda number: ThreadWorker(replace(current.spec, number=number), pool)

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from .main_loop import MainLoop
-from .remote import Remote
-from .spec import WorkerSpec
-from .stacks import stack_of_all
-from .supervisor import Supervisor
-from .thread import ThreadWorker
-from .worker import make_pool
+from .kinds.remote import Remote
+from .kinds.thread import ThreadWorker
+from .serving.spec import WorkerSpec
+from .serving.stacks import stack_of_all
+from .serving.worker import make_pool
+from .supervision.main_loop import MainLoop
+from .supervision.supervisor import Supervisor
 
 __all__ = ["GivenSockets", "ThreadGroup"]
 

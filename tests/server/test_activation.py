@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from miniasgi.errors import UsageError
-from miniasgi.server import activation
-from miniasgi.server.activation import Passed, take
+from miniasgi.server.sockets import activation
+from miniasgi.server.sockets.activation import Passed, take
 
 OURS, PARENT = 12, 11
 

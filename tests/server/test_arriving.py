@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from miniasgi import Config, Server
-from miniasgi.server import arriving
-from miniasgi.server.connection import HttpConnection
-from miniasgi.server.ending import State
-from miniasgi.server.proxy_protocol import read_proxy_header
-from miniasgi.server.tls_context import SHAKING
+from miniasgi.server.connections.connection import HttpConnection
+from miniasgi.server.connections.ending import State
+from miniasgi.server.sockets import arriving
+from miniasgi.server.sockets.proxy_protocol import read_proxy_header
+from miniasgi.server.tls.context import SHAKING
 from miniasgi.types import App, Receive, Scope, Send
 from tests.server.apps import body, hello, start
 from tests.server.embedded import GET, serving

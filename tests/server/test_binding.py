@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from miniasgi.errors import StartupError
-from miniasgi.server.binding import bind, url_of
+from miniasgi.server.sockets.binding import bind, url_of
 
 
 @pytest.fixture

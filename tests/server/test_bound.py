@@ -12,9 +12,9 @@ import pytest
 
 from miniasgi.config import Config
 from miniasgi.errors import StartupError
-from miniasgi.server import activation
-from miniasgi.server.activation import Passed
-from miniasgi.server.binding import Bound, addresses, bind_all, remove_files, url_of
+from miniasgi.server.sockets import activation
+from miniasgi.server.sockets.activation import Passed
+from miniasgi.server.sockets.binding import Bound, addresses, bind_all, remove_files, url_of
 
 
 @pytest.fixture

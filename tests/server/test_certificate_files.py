@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from miniasgi.errors import StartupError
-from miniasgi.server import certificate_files
-from miniasgi.server.certificate_files import Chain, check_key, read_chain, stamp_of
-from miniasgi.server.certificates import read_certificates
+from miniasgi.server.tls import certificate_files
+from miniasgi.server.tls.certificate_files import Chain, check_key, read_chain, stamp_of
+from miniasgi.server.tls.certificates import read_certificates
 from tests.certificates import NOW, authority, chain_pem, encrypted_key, leaf, write
 
 DAY = timedelta(days=1)

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from miniasgi.server.certificates import pem, pem_blocks, read_certificate, read_certificates
+from miniasgi.server.tls.certificates import pem, pem_blocks, read_certificate, read_certificates
 from tests.certificates import authority, chain_pem, encrypted_key, leaf
 
 CN = "2.5.4.3"

@@ -14,7 +14,7 @@ import pytest
 
 from miniasgi.errors import ClientDisconnected
 from miniasgi.http1.parsers import load
-from miniasgi.server.ending import State
+from miniasgi.server.connections.ending import State
 from miniasgi.types import Receive, Scope, Send
 from tests.server.apps import MIB, Gate, Listening, answers, body, echo, hello, replies, start
 from tests.server.conftest import MakeWire

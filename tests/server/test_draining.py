@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from miniasgi import Config, Server
-from miniasgi.server.connection import HttpConnection
-from miniasgi.server.ending import EndingHalf
+from miniasgi.server.connections.connection import HttpConnection
+from miniasgi.server.connections.ending import EndingHalf
 from miniasgi.types import Receive, Scope, Send
 from tests.server.apps import body, hello, start
 from tests.support import Client, run_on

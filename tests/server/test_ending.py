@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from miniasgi.server import ending
-from miniasgi.server.ending import State
+from miniasgi.server.connections import ending
+from miniasgi.server.connections.ending import State
 from tests.server.apps import Gate, hello
 from tests.server.conftest import MakeWire
 from tests.support import Wire

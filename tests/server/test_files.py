@@ -17,9 +17,9 @@ import pytest
 
 from miniasgi import Config, Server
 from miniasgi.errors import ApplicationError, ClientDisconnected
-from miniasgi.server import sendfile
-from miniasgi.server.connection import HttpConnection
-from miniasgi.server.sendfile import unacknowledged
+from miniasgi.server.connections import sendfile
+from miniasgi.server.connections.connection import HttpConnection
+from miniasgi.server.connections.sendfile import unacknowledged
 from miniasgi.testing import FakeTransport
 from miniasgi.types import App, Receive, Scope, Send
 from tests.server.apps import body, replies, start

@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from miniasgi.server.first_octets import PLAIN_HTTP_ANSWER, looks_like_http, looks_like_tls, misplaced
+from miniasgi.server.sockets.first_octets import PLAIN_HTTP_ANSWER, looks_like_http, looks_like_tls, misplaced
 from tests.certificates import client_context
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from miniasgi.config import Config
 from miniasgi.http1.parsers import load
-from miniasgi.server.flow import Flow
+from miniasgi.server.connections.flow import Flow
 from miniasgi.server.service import TICK_SECONDS, Service
 from miniasgi.testing import FakeTransport
 from tests.server.apps import hello

@@ -10,8 +10,8 @@ import socket
 
 import pytest
 
-from miniasgi.server.binding import bind
-from miniasgi.server.listeners import Listener, Room, descriptors_to_spare
+from miniasgi.server.sockets.binding import bind
+from miniasgi.server.sockets.listeners import Listener, Room, descriptors_to_spare
 from tests.support import run_on, until
 
 
@@ -149,7 +149,7 @@ def test_where_descriptors_cannot_be_counted_there_is_no_limit(monkeypatch: pyte
 
 
 def test_those_who_share_a_room_fill_it_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 100)
+    monkeypatch.setattr("miniasgi.server.sockets.listeners.descriptors_to_spare", lambda: 100)
     room, one, other = Room(), Connections(), Connections()
     assert not room.is_full
     room.enter(one)
@@ -173,7 +173,7 @@ def test_those_who_share_a_room_fill_it_together(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_room_stays_short_until_it_has_space(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 100)
+    monkeypatch.setattr("miniasgi.server.sockets.listeners.descriptors_to_spare", lambda: 100)
     room, one = Room(), Connections()
     room.enter(one)
     one.opened = 95
@@ -188,10 +188,10 @@ def test_a_room_stays_short_until_it_has_space(monkeypatch: pytest.MonkeyPatch) 
 
 def test_who_enters_a_room_later_does_not_count_what_is_open_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     room, one, other = Room(), Connections(), Connections()
-    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 100)
+    monkeypatch.setattr("miniasgi.server.sockets.listeners.descriptors_to_spare", lambda: 100)
     room.enter(one)
     one.opened = 70
-    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 27)  # three are its own
+    monkeypatch.setattr("miniasgi.server.sockets.listeners.descriptors_to_spare", lambda: 27)  # three are its own
     room.enter(other)
     other.opened = 26
     assert not room.is_full

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from miniasgi.errors import BadRequest
-from miniasgi.server.proxy_protocol import MOST_OCTETS, Arrival, read_proxy_header
+from miniasgi.server.sockets.proxy_protocol import MOST_OCTETS, Arrival, read_proxy_header
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 LOCAL, PROXY = 0x20, 0x21

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from miniasgi.errors import ApplicationError, ClientDisconnected
-from miniasgi.server import sendfile
-from miniasgi.server.sendfile import send_file, unacknowledged
+from miniasgi.server.connections import sendfile
+from miniasgi.server.connections.sendfile import send_file, unacknowledged
 from miniasgi.testing import FakeTransport
 from tests.support import MIB, descriptors, run_on, until, without_collector
 

@@ -10,8 +10,8 @@ import pytest
 
 from miniasgi import Config, Server
 from miniasgi.errors import StartupError
-from miniasgi.server.binding import bind
 from miniasgi.server.service import TICK_SECONDS
+from miniasgi.server.sockets.binding import bind
 from miniasgi.types import App, Receive, Scope, Send
 from tests.server.apps import Gate, hello
 from tests.server.embedded import GET
@@ -131,7 +131,7 @@ def test_a_server_that_stops_takes_no_more_sockets(loop_name: str) -> None:
 def test_sockets_that_come_while_nothing_is_accepted_wait_as_well(
     loop_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 1)
+    monkeypatch.setattr("miniasgi.server.sockets.listeners.descriptors_to_spare", lambda: 1)
     monkeypatch.setattr("miniasgi.server.server.TICK_SECONDS", 0.05)
 
     async def main() -> None:
@@ -152,7 +152,7 @@ def test_sockets_that_come_while_nothing_is_accepted_wait_as_well(
 
 
 def test_servers_of_one_process_share_its_descriptors(loop_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 2)
+    monkeypatch.setattr("miniasgi.server.sockets.listeners.descriptors_to_spare", lambda: 2)
     monkeypatch.setattr("miniasgi.server.server.TICK_SECONDS", 0.05)
 
     async def main() -> None:
@@ -177,7 +177,7 @@ def test_servers_of_one_process_share_its_descriptors(loop_name: str, monkeypatc
 def test_who_has_been_idle_makes_room_for_clients_of_another_server(
     loop_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 3)
+    monkeypatch.setattr("miniasgi.server.sockets.listeners.descriptors_to_spare", lambda: 3)
     monkeypatch.setattr("miniasgi.server.server.TICK_SECONDS", 0.05)
     monkeypatch.setattr("miniasgi.server.server._REST_SECONDS", -TICK_SECONDS)  # any time is long
 
@@ -208,7 +208,7 @@ def test_who_has_been_idle_makes_room_for_clients_of_another_server(
 def test_where_descriptors_run_short_who_has_been_idle_makes_room(
     loop_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("miniasgi.server.listeners.descriptors_to_spare", lambda: 4)
+    monkeypatch.setattr("miniasgi.server.sockets.listeners.descriptors_to_spare", lambda: 4)
     monkeypatch.setattr("miniasgi.server.server.TICK_SECONDS", 0.05)
     monkeypatch.setattr("miniasgi.server.server._REST_SECONDS", inf)  # nobody is idle for so long
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from miniasgi.server.ending import State
+from miniasgi.server.connections.ending import State
 from miniasgi.types import Receive, Scope, Send
 from tests.server.apps import Gate, body, echo, hello, start
 from tests.server.conftest import MakeWire

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from miniasgi.server import ending
-from miniasgi.server.ending import TRANSITIONS, State
+from miniasgi.server.connections import ending
+from miniasgi.server.connections.ending import TRANSITIONS, State
 from miniasgi.types import Receive, Scope, Send
 from tests.server.apps import Gate, Listening, answers, body, echo, hello, start
 from tests.server.conftest import MakeWire

@@ -16,9 +16,9 @@ import trustme
 
 from miniasgi.config import Config
 from miniasgi.errors import StartupError
-from miniasgi.server import tls as module
-from miniasgi.server.certificates import pem, read_certificates
-from miniasgi.server.tls import Tls
+from miniasgi.server.tls import tls as module
+from miniasgi.server.tls.certificates import pem, read_certificates
+from miniasgi.server.tls.tls import Tls
 from tests.certificates import (
     NOW,
     authority,

@@ -11,8 +11,8 @@ import trustme
 
 from miniasgi.config import Config
 from miniasgi.errors import StartupError, UsageError
-from miniasgi.server.certificates import pem
-from miniasgi.server.tls_context import Context, ContextMaker, Made
+from miniasgi.server.tls.certificates import pem
+from miniasgi.server.tls.context import Context, ContextMaker, Made
 from tests.certificates import (
     authority,
     chain_pem,

@@ -8,7 +8,7 @@ import pytest
 
 from miniasgi.config import Config
 from miniasgi.errors import UsageError
-from miniasgi.server.tls_options import check_options, speaks_tls
+from miniasgi.server.tls.options import check_options, speaks_tls
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 
 from miniasgi.config.addresses import UnixAddress
 from miniasgi.errors import StartupError, UsageError
-from miniasgi.server.unix_sockets import SocketFile, bind_unix
+from miniasgi.server.sockets.unix_sockets import SocketFile, bind_unix
 
 is_root = os.geteuid() == 0
 as_root = pytest.mark.skipif(not is_root, reason="only root may give files away")

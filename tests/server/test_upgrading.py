@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from miniasgi.errors import BadRequest, ClientDisconnected
-from miniasgi.server.ending import State
-from miniasgi.server.websocket import WebSocketConnection
+from miniasgi.server.connections.ending import State
+from miniasgi.server.connections.websocket import WebSocketConnection
 from miniasgi.types import App, Receive, Scope, Send
 from miniasgi.websocket.codec import Codec, CodecMissing, Offer, Sink
 from tests.server.apps import Gate, hello

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from miniasgi.server.warming import Warming
+from miniasgi.server.connections.warming import Warming
 from tests.support import Kernel, descriptors, run_on, until
 
 KIB = 1024

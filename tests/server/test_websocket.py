@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from miniasgi.server.websocket import WebSocketConnection
+from miniasgi.server.connections.websocket import WebSocketConnection
 from miniasgi.types import App, Message, Receive, Scope, Send
 from tests.server.conftest import MakeWire
 from tests.support import Wire

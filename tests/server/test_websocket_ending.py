@@ -13,8 +13,8 @@ import pytest
 from miniasgi.errors import ApplicationError, StartupError
 from miniasgi.observe.access import AccessLog
 from miniasgi.observe.logs import BatchHandler
-from miniasgi.server import websocket
-from miniasgi.server.websocket import codec_factory
+from miniasgi.server.connections import websocket
+from miniasgi.server.connections.websocket import codec_factory
 from miniasgi.websocket import codec as codecs
 from miniasgi.websocket.codec import Codec, Offer, Sink
 from tests.server.conftest import MakeWire

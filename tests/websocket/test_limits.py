@@ -13,7 +13,7 @@ import pytest
 from miniasgi import Server
 from miniasgi.server import server as server_module
 from miniasgi.server import service as service_module
-from miniasgi.server import websocket as websocket_module
+from miniasgi.server.connections import websocket as websocket_module
 from miniasgi.types import Message, Receive, Scope, Send
 from tests.server.embedded import serving
 from tests.support import Client, run_on, until

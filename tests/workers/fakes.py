@@ -13,10 +13,10 @@ from typing import Any
 from miniasgi.config import Config
 from miniasgi.errors import StartupError
 from miniasgi.observe import logs
-from miniasgi.workers.channel import Channel, Closed, Said
-from miniasgi.workers.member import Member, State
-from miniasgi.workers.supervisor import Supervisor
-from miniasgi.workers.worker import Worker
+from miniasgi.workers.kinds.channel import Channel, Closed, Said
+from miniasgi.workers.serving.worker import Worker
+from miniasgi.workers.supervision.member import Member, State
+from miniasgi.workers.supervision.supervisor import Supervisor
 
 # 20: what can become due by what has just been done is done in two or three steps; more would not end.
 MOST_STEPS_AT_ONCE = 20

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from miniasgi.config import Config
-from miniasgi.workers.channel import Channel, Said
-from miniasgi.workers.main_loop import MainLoop
-from miniasgi.workers.supervisor import Supervisor
+from miniasgi.workers.kinds.channel import Channel, Said
+from miniasgi.workers.supervision.main_loop import MainLoop
+from miniasgi.workers.supervision.supervisor import Supervisor
 
 from .fakes import FakeClock, FakeHandle, FakeSockets
 

@@ -11,10 +11,10 @@ import pytest
 
 from miniasgi.config import Config
 from miniasgi.workers import supervised as module
-from miniasgi.workers.notify import Notifier
-from miniasgi.workers.spec import WorkerSpec
+from miniasgi.workers.serving.spec import WorkerSpec
 from miniasgi.workers.supervised import run_supervised
-from miniasgi.workers.supervisor import Supervisor
+from miniasgi.workers.supervision.supervisor import Supervisor
+from miniasgi.workers.system.notify import Notifier
 
 from .fakes import FakeHandle
 
@@ -68,7 +68,7 @@ class Stage:
 
         monkeypatch.setattr(module, "MainLoop", FakeLoop)
         monkeypatch.setattr(module, "ProcessWorker", FakeProcess)
-        monkeypatch.setattr("miniasgi.workers.thread.ThreadWorker", FakeProcess)
+        monkeypatch.setattr("miniasgi.workers.kinds.thread.ThreadWorker", FakeProcess)
         monkeypatch.setattr(module, "set_title", lambda text: self.notes.append(text))
         monkeypatch.setattr(logging, "shutdown", lambda: None)
         monkeypatch.setattr("atexit._run_exitfuncs", lambda: None)  # those of the tests

@@ -17,8 +17,8 @@ from miniasgi.config import Config
 from miniasgi.errors import StartupError
 from miniasgi.workers import alone as module
 from miniasgi.workers.alone import Alone, run_alone
-from miniasgi.workers.notify import Notifier
-from miniasgi.workers.spec import WorkerSpec
+from miniasgi.workers.serving.spec import WorkerSpec
+from miniasgi.workers.system.notify import Notifier
 from tests.server.apps import hello
 from tests.support import ServerProcess, ask
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from miniasgi.errors import StartupError
-from miniasgi.workers import channel as module
-from miniasgi.workers.channel import Channel, Closed, Said
+from miniasgi.workers.kinds import channel as module
+from miniasgi.workers.kinds.channel import Channel, Closed, Said
 from tests.support import descriptors
 
 

@@ -12,8 +12,8 @@ import pytest
 import miniasgi
 from miniasgi.config import Config
 from miniasgi.workers import child
-from miniasgi.workers.process import ProcessWorker
-from miniasgi.workers.spec import WorkerSpec
+from miniasgi.workers.kinds.process import ProcessWorker
+from miniasgi.workers.serving.spec import WorkerSpec
 
 OWN = os.path.abspath(str(miniasgi.__file__))
 
@@ -30,8 +30,8 @@ def other(tmp_path: Path) -> Path:
 def test_its_own_package_comes_before_one_that_python_would_find(other: Path) -> None:
     script = (
         "import runpy, sys; found = runpy.run_path(sys.argv[1]); found['use_own_package'](); "
-        "import miniasgi.workers.spec; "
-        "print(miniasgi.__file__); print(miniasgi.workers.spec.__file__); print(miniasgi.__version__)"
+        "import miniasgi.workers.serving.spec; "
+        "print(miniasgi.__file__); print(miniasgi.workers.serving.spec.__file__); print(miniasgi.__version__)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, child.__file__],
@@ -42,7 +42,7 @@ def test_its_own_package_comes_before_one_that_python_would_find(other: Path) ->
         timeout=60,
         check=False,
     )
-    spec = os.path.join(os.path.dirname(OWN), "workers", "spec.py")
+    spec = os.path.join(os.path.dirname(OWN), "workers", "serving", "spec.py")
     assert (done.stderr, done.stdout.splitlines()) == ("", [OWN, spec, miniasgi.__version__])
 
 

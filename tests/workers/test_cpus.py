@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from miniasgi.workers.cpus import executor_threads, usable_cpus
+from miniasgi.workers.system.cpus import executor_threads, usable_cpus
 
 MANY = 64
 

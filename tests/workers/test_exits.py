@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from miniasgi.workers.exits import describe, resident_octets
+from miniasgi.workers.system.exits import describe, resident_octets
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -76,7 +76,7 @@ def test_the_end_of_a_process_waits_for_no_thread_and_loses_no_output() -> None:
     code = (
         "import logging, sys, threading\n"
         "from logging.handlers import MemoryHandler\n"
-        "from miniasgi.workers.exits import end_process\n"
+        "from miniasgi.workers.system.exits import end_process\n"
         "threading.Thread(target=threading.Event().wait).start()\n"
         "target = logging.StreamHandler()\n"
         "logging.getLogger().addHandler(MemoryHandler(100, target=target))\n"
@@ -94,7 +94,7 @@ def test_the_end_of_a_process_waits_for_no_thread_and_loses_no_output() -> None:
 def test_a_process_ends_with_its_status_whatever_becomes_of_its_output(stream: str) -> None:
     code = (
         "import sys\n"
-        "from miniasgi.workers.exits import end_process\n"
+        "from miniasgi.workers.system.exits import end_process\n"
         f"sys.stdout = {stream}\n"
         "if sys.stdout and not sys.stdout.closed: sys.stdout.write('lost')\n"
         "end_process(7)\n"
@@ -107,7 +107,7 @@ def test_a_process_ends_with_its_status_whatever_becomes_of_its_output(stream: s
 def test_what_is_registered_for_the_end_is_called_unless_it_is_to_be_at_once(at_once: bool, expected: str) -> None:
     code = (
         "import atexit\n"
-        "from miniasgi.workers.exits import end_process\n"
+        "from miniasgi.workers.system.exits import end_process\n"
         "atexit.register(print, 'registered', end='')\n"
         f"end_process(0, at_once={at_once})\n"
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from miniasgi.errors import StartupError
-from miniasgi.workers.failures import delay, note_death, shown, start_failure
-from miniasgi.workers.member import Member, Place
+from miniasgi.workers.supervision.failures import delay, note_death, shown, start_failure
+from miniasgi.workers.supervision.member import Member, Place
 
 from .fakes import FakeHandle
 

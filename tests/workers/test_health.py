@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from miniasgi.config import Config
-from miniasgi.workers import health
-from miniasgi.workers.health import check_health, why_replace
-from miniasgi.workers.leaving import end_by_force
-from miniasgi.workers.member import Member, Place, State
-from miniasgi.workers.process import REPORT_SIGNAL
+from miniasgi.workers.kinds.process import REPORT_SIGNAL
+from miniasgi.workers.supervision import health
+from miniasgi.workers.supervision.health import check_health, why_replace
+from miniasgi.workers.supervision.leaving import end_by_force
+from miniasgi.workers.supervision.member import Member, Place, State
 
 from .fakes import FakeHandle
 

@@ -13,7 +13,7 @@ import pytest
 
 from miniasgi.config import Config
 from miniasgi.errors import StartupError
-from miniasgi.workers.hooks import HookContext, Hooks
+from miniasgi.workers.serving.hooks import HookContext, Hooks
 
 CONTEXT = HookContext(Config(), "myapp:app", 2, 1234)
 NAMES = ("start", "worker_start", "worker_stop", "stop")

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from miniasgi.workers.leaving import drop, end_by_force, give_up, leave, let_go, vacate
-from miniasgi.workers.member import Member, Place, State
+from miniasgi.workers.supervision.leaving import drop, end_by_force, give_up, leave, let_go, vacate
+from miniasgi.workers.supervision.member import Member, Place, State
 
 from .fakes import FakeHandle
 

@@ -10,9 +10,9 @@ import threading
 import pytest
 
 from miniasgi.errors import StartupError
-from miniasgi.workers.exits import UNKNOWN
-from miniasgi.workers.main_loop import SIGNALS, MainLoop
-from miniasgi.workers.member import State
+from miniasgi.workers.supervision.main_loop import SIGNALS, MainLoop
+from miniasgi.workers.supervision.member import State
+from miniasgi.workers.system.exits import UNKNOWN
 
 from .loop_stage import ChannelWorker, MakeStage, fail, send
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from miniasgi.workers.notify import Notifier
+from miniasgi.workers.system.notify import Notifier
 
 from .fakes import FakeClock
 from .loop_stage import ChannelWorker, MakeStage, be_ready, fail, send

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from miniasgi.config import Config
-from miniasgi.workers.member import Member, Place
+from miniasgi.workers.supervision.member import Member, Place
 
 from .fakes import FakeHandle
 

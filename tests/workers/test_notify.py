@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from miniasgi.workers.notify import Notifier
+from miniasgi.workers.system.notify import Notifier
 
 
 class Manager:
@@ -186,7 +186,7 @@ def test_a_manager_that_cannot_be_told_is_one_line_and_no_error(
 def test_a_manager_with_a_full_queue_is_not_waited_for_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("miniasgi.workers.notify._SEND_SECONDS", 0.01)
+    monkeypatch.setattr("miniasgi.workers.system.notify._SEND_SECONDS", 0.01)
     manager = Manager(str(tmp_path / "notify"))
     notifier = Notifier(manager.address)
     for _ in range(10_000):

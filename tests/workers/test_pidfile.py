@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from miniasgi.errors import StartupError
-from miniasgi.workers.pidfile import PidFile
+from miniasgi.workers.system.pidfile import PidFile
 from tests.support import descriptors
 
 OWN = os.getpid()

@@ -11,9 +11,9 @@ import pytest
 
 from miniasgi.config import Config
 from miniasgi.errors import StartupError
-from miniasgi.server.binding import bind
-from miniasgi.workers import places as module
-from miniasgi.workers.places import Places, spreads_connections
+from miniasgi.server.sockets.binding import bind
+from miniasgi.workers.supervision import places as module
+from miniasgi.workers.supervision.places import Places, spreads_connections
 from miniasgi.workers.thread_group import GivenSockets
 
 spreads = pytest.mark.skipif(not spreads_connections(), reason="the system does not spread connections over sockets")

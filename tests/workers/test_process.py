@@ -15,9 +15,9 @@ import pytest
 
 from miniasgi.config import Config
 from miniasgi.errors import StartupError
-from miniasgi.workers.channel import Closed, Said
-from miniasgi.workers.process import SIGNALS_HELD_BACK, ProcessWorker, interpreter_options, pack, unpack
-from miniasgi.workers.spec import WorkerSpec
+from miniasgi.workers.kinds.channel import Closed, Said
+from miniasgi.workers.kinds.process import SIGNALS_HELD_BACK, ProcessWorker, interpreter_options, pack, unpack
+from miniasgi.workers.serving.spec import WorkerSpec
 from tests.server.apps import hello
 from tests.support import descriptors
 

@@ -22,10 +22,10 @@ from miniasgi.config import Config
 from miniasgi.errors import StartupError, UsageError
 from miniasgi.workers import process_main as module
 from miniasgi.workers import role, thread_group
-from miniasgi.workers.channel import Channel
-from miniasgi.workers.process import REPORT_SIGNAL, SIGNALS_HELD_BACK, pack
-from miniasgi.workers.remote import Remote
-from miniasgi.workers.spec import WorkerSpec
+from miniasgi.workers.kinds.channel import Channel
+from miniasgi.workers.kinds.process import REPORT_SIGNAL, SIGNALS_HELD_BACK, pack
+from miniasgi.workers.kinds.remote import Remote
+from miniasgi.workers.serving.spec import WorkerSpec
 from tests.server.apps import hello
 
 from .fakes import FakeWorker, hear, loggers_kept

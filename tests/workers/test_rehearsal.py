@@ -11,7 +11,7 @@ import pytest
 from miniasgi.config import Config
 from miniasgi.errors import StartupError, UsageError
 from miniasgi.observe import logs
-from miniasgi.server import tls
+from miniasgi.server.tls import tls
 from miniasgi.workers.rehearsal import rehearse
 
 APP = "tests.server.apps:hello"

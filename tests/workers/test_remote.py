@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from miniasgi.errors import StartupError, UsageError
-from miniasgi.workers import remote as module
-from miniasgi.workers.channel import Channel
-from miniasgi.workers.remote import Remote
+from miniasgi.workers.kinds import remote as module
+from miniasgi.workers.kinds.channel import Channel
+from miniasgi.workers.kinds.remote import Remote
 
 from .fakes import FakeWorker, hear
 

@@ -11,10 +11,10 @@ import pytest
 from miniasgi.config import OPTIONS, Config
 from miniasgi.errors import StartupError, UsageError
 from miniasgi.workers import supervised
-from miniasgi.workers.main_loop import MainLoop
 from miniasgi.workers.rereading import NEEDS_RESTART, Rereading
-from miniasgi.workers.spec import WorkerSpec
+from miniasgi.workers.serving.spec import WorkerSpec
 from miniasgi.workers.supervised import run_supervised
+from miniasgi.workers.supervision.main_loop import MainLoop
 
 from .loop_stage import MakeStage, send
 from .stage import Script, Stage

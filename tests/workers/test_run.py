@@ -15,13 +15,13 @@ import pytest
 
 from miniasgi.config import Config
 from miniasgi.errors import StartupError, UsageError
-from miniasgi.server import activation
-from miniasgi.server.binding import bind_all
+from miniasgi.server.sockets import activation
+from miniasgi.server.sockets.binding import bind_all
 from miniasgi.workers import alone, role, supervised
 from miniasgi.workers import run as module
-from miniasgi.workers.notify import Notifier
 from miniasgi.workers.run import needs_supervisor, run, run_with_options
-from miniasgi.workers.spec import WorkerSpec
+from miniasgi.workers.serving.spec import WorkerSpec
+from miniasgi.workers.system.notify import Notifier
 from tests.server.apps import hello
 
 

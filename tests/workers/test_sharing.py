@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from miniasgi.workers.member import Member, Place, State
-from miniasgi.workers.sharing import share_sockets, tell_listen
+from miniasgi.workers.supervision.member import Member, Place, State
+from miniasgi.workers.supervision.sharing import share_sockets, tell_listen
 
 from .fakes import FakeHandle, FakeSockets
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from miniasgi.workers import signals as module
-from miniasgi.workers.signals import ENDING, GENTLE, bridge_signals, give_back, ignore_gentle
+from miniasgi.workers.system import signals as module
+from miniasgi.workers.system.signals import ENDING, GENTLE, bridge_signals, give_back, ignore_gentle
 
 
 class Ended(BaseException):
@@ -84,7 +84,7 @@ def test_a_process_that_ignores_them_is_neither_stopped_nor_ended_while_the_inte
     # A finaliser of a module is among the last things that an interpreter calls.
     code = (
         "import os, signal\n"
-        "from miniasgi.workers.signals import bridge_signals, ignore_gentle\n"
+        "from miniasgi.workers.system.signals import bridge_signals, ignore_gentle\n"
         "class Last:\n"
         "    def __del__(self, kill=os.kill, pid=os.getpid(), write=os.write):\n"
         f"        kill(pid, {int(getattr(signal, name))})\n"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from miniasgi.workers import source_files
-from miniasgi.workers.source_files import SourceFiles
+from miniasgi.workers.watching import source_files
+from miniasgi.workers.watching.source_files import SourceFiles
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from miniasgi.workers import source_watch
-from miniasgi.workers.source_files import Snapshot
-from miniasgi.workers.source_watch import SourceWatch
+from miniasgi.workers.watching import source_watch
+from miniasgi.workers.watching.source_files import Snapshot
+from miniasgi.workers.watching.source_watch import SourceWatch
 
 ROOT = os.path.abspath("src")
 

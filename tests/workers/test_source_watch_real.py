@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from miniasgi.workers.source_watch import SourceWatch
+from miniasgi.workers.watching.source_watch import SourceWatch
 
 
 class Real:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from miniasgi.config import Config
-from miniasgi.workers.spec import WorkerSpec
+from miniasgi.workers.serving.spec import WorkerSpec
 from tests.server.apps import Gate, hello
 from tests.support import ROOT
 
@@ -56,7 +56,7 @@ def test_a_specification_can_be_sent() -> None:
 
 def test_a_supervisor_that_has_one_loads_neither_server_nor_event_loop() -> None:
     script = (
-        "import sys, miniasgi.workers.spec; "
+        "import sys, miniasgi.workers.serving.spec; "
         "print([name for name in ('asyncio', 'miniasgi.server', 'miniasgi.static') if name in sys.modules])"
     )
     done = subprocess.run(

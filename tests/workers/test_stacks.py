@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from miniasgi.server.service import RunningRequest
-from miniasgi.workers import stacks
-from miniasgi.workers.stacks import report, stack_of_all
+from miniasgi.workers.serving import stacks
+from miniasgi.workers.serving.stacks import report, stack_of_all
 
 NOBODY = -1  # no thread's number
 

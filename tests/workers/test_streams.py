@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no she
 
 OPENED = """
 import os, socket, subprocess, sys
-from miniasgi.workers.streams import open_standard_streams
+from miniasgi.workers.system.streams import open_standard_streams
 open_standard_streams()
 open_standard_streams()  # finds nothing to do
 print("lost"); print("lost", file=sys.stderr)

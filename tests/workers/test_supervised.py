@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from miniasgi.workers import supervised as module
-from miniasgi.workers.notify import Notifier
-from miniasgi.workers.spec import WorkerSpec
+from miniasgi.workers.serving.spec import WorkerSpec
 from miniasgi.workers.supervised import GroupSupervisor
-from miniasgi.workers.supervisor import MOST_WORKERS
+from miniasgi.workers.supervision.supervisor import MOST_WORKERS
+from miniasgi.workers.system.notify import Notifier
 from tests.server.apps import hello
 
 from .fakes import loggers_kept

@@ -16,8 +16,8 @@ import pytest
 from miniasgi.config import Config
 from miniasgi.errors import StartupError
 from miniasgi.workers import supervised as module
-from miniasgi.workers.hooks import Hooks
-from miniasgi.workers.spec import WorkerSpec
+from miniasgi.workers.serving.hooks import Hooks
+from miniasgi.workers.serving.spec import WorkerSpec
 from miniasgi.workers.supervised import run_supervised
 from tests.server.apps import hello
 from tests.support import descriptors

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from miniasgi.workers.member import State
+from miniasgi.workers.supervision.member import State
 
 from .fakes import House
 

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from miniasgi.workers.member import State
+from miniasgi.workers.supervision.member import State
 
 from .fakes import House, up
 

@@ -17,11 +17,11 @@ from miniasgi.config import Config
 from miniasgi.errors import StartupError, UsageError
 from miniasgi.observe.formatters import TextFormatter
 from miniasgi.types import App, Receive, Scope, Send
-from miniasgi.workers import thread as module
-from miniasgi.workers.channel import Closed
-from miniasgi.workers.spec import WorkerSpec
-from miniasgi.workers.thread import ThreadWorker
-from miniasgi.workers.worker import run_worker
+from miniasgi.workers.kinds import thread as module
+from miniasgi.workers.kinds.channel import Closed
+from miniasgi.workers.kinds.thread import ThreadWorker
+from miniasgi.workers.serving.spec import WorkerSpec
+from miniasgi.workers.serving.worker import run_worker
 from tests.server.apps import Gate, body, hello, start
 from tests.support import ask, connect, descriptors
 

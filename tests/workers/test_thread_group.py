@@ -15,10 +15,10 @@ from miniasgi.config import Config
 from miniasgi.errors import StartupError
 from miniasgi.types import App, Receive, Scope, Send
 from miniasgi.workers import thread_group as module
-from miniasgi.workers.main_loop import MainLoop
-from miniasgi.workers.remote import Remote
-from miniasgi.workers.spec import WorkerSpec
-from miniasgi.workers.supervisor import Supervisor
+from miniasgi.workers.kinds.remote import Remote
+from miniasgi.workers.serving.spec import WorkerSpec
+from miniasgi.workers.supervision.main_loop import MainLoop
+from miniasgi.workers.supervision.supervisor import Supervisor
 from miniasgi.workers.thread_group import GivenSockets, ThreadGroup
 from tests.server.apps import body, hello, start
 from tests.support import ask
@@ -274,7 +274,7 @@ def test_sockets_that_come_when_it_stops_are_closed(run_group: RunGroup) -> None
 
 
 def test_beats_have_the_figures_of_all_threads_together(run_group: RunGroup, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("main_loop", "worker"):
+    for name in ("supervision.main_loop", "serving.worker"):
         monkeypatch.setattr(f"miniasgi.workers.{name}.beat_seconds", lambda config: 0.01)
     running = run_group(hello)
     assert running.control.next("beat") == {"requests": 0, "running": 0, "connections": 0}

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from miniasgi.workers.title import set_title, title
+from miniasgi.workers.system.title import set_title, title
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ import pytest
 from miniasgi.config import Config
 from miniasgi.errors import StartupError
 from miniasgi.types import App, Receive, Scope, Send
-from miniasgi.workers import worker as module
-from miniasgi.workers.hooks import Hooks
-from miniasgi.workers.spec import WorkerSpec
-from miniasgi.workers.worker import Worker, run_worker
+from miniasgi.workers.serving import worker as module
+from miniasgi.workers.serving.hooks import Hooks
+from miniasgi.workers.serving.spec import WorkerSpec
+from miniasgi.workers.serving.worker import Worker, run_worker
 from tests.server.apps import Gate, answers, hello
 from tests.support import Client, descriptors, fetch, until
 

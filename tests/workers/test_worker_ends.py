@@ -14,10 +14,10 @@ import pytest
 from miniasgi.config import Config
 from miniasgi.server.server import Server
 from miniasgi.types import Receive, Scope, Send
-from miniasgi.workers import worker as module
-from miniasgi.workers.hooks import Hooks
-from miniasgi.workers.spec import WorkerSpec
-from miniasgi.workers.worker import Worker, make_pool, run_worker
+from miniasgi.workers.serving import worker as module
+from miniasgi.workers.serving.hooks import Hooks
+from miniasgi.workers.serving.spec import WorkerSpec
+from miniasgi.workers.serving.worker import Worker, make_pool, run_worker
 from tests.server.apps import hello
 from tests.support import until
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from miniasgi.config import Config
-from miniasgi.workers.channel import Channel, Closed, Said
-from miniasgi.workers.exits import UNKNOWN
-from miniasgi.workers.process import PythonProcess
-from miniasgi.workers.spec import WorkerSpec
-from miniasgi.workers.zygote import ForkedWorker, Preloader, Zygote
+from miniasgi.workers.kinds.channel import Channel, Closed, Said
+from miniasgi.workers.kinds.process import PythonProcess
+from miniasgi.workers.kinds.zygote import ForkedWorker, Preloader, Zygote
+from miniasgi.workers.serving.spec import WorkerSpec
+from miniasgi.workers.system.exits import UNKNOWN
 
 SPEC = WorkerSpec("myapp:app", Config(preload=True))
 

@@ -16,11 +16,11 @@ import pytest
 
 from miniasgi.config import Config
 from miniasgi.errors import StartupError
-from miniasgi.workers import zygote_main as module
-from miniasgi.workers.channel import Channel, Closed, Said
-from miniasgi.workers.process import SIGNALS_HELD_BACK
-from miniasgi.workers.spec import WorkerSpec
-from miniasgi.workers.zygote_main import run_zygote
+from miniasgi.workers.kinds import zygote_main as module
+from miniasgi.workers.kinds.channel import Channel, Closed, Said
+from miniasgi.workers.kinds.process import SIGNALS_HELD_BACK
+from miniasgi.workers.kinds.zygote_main import run_zygote
+from miniasgi.workers.serving.spec import WorkerSpec
 from tests.server.apps import hello
 
 from .fakes import hear, loggers_kept

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from miniasgi.config import Config
-from miniasgi.workers.spec import WorkerSpec
-from miniasgi.workers.zygote import Preloader
+from miniasgi.workers.kinds.zygote import Preloader
+from miniasgi.workers.serving.spec import WorkerSpec
 from tests.support import descriptors
 
 from .fakes import hear

@@ -1,0 +1,1 @@
+"""TLS: its options, its contexts, its certificates."""

@@ -1,0 +1,1 @@
+"""What a process is to the operating system, to a terminal and to a service manager."""
