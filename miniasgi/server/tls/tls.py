@@ -1,7 +1,7 @@
 """TLS of a server: the context for new connections, its renewal, and what applications are told of a connection.
 
 Knows which context is in use, the clock, and how a connection's ssl object is asked. Does not know how a context is
-made (tls_context), sockets, nor the event loop; whoever has a loop calls check_files().
+made (context), sockets, nor the event loop; whoever has a loop calls check_files().
 """
 
 from __future__ import annotations
