@@ -30,7 +30,7 @@ from miniasgi.server.loops import loop_factory
 from miniasgi.server.service import Service
 from miniasgi.testing import FakeTransport
 from miniasgi.types import App
-from miniasgi.websocket.codec import load as load_codec
+from miniasgi.websocket.codecs import load as load_codec
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 1024 * 1024

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from .answer import OpenFile
-from .listing import Listing, scan
+from .entries import Listing, scan
 from .memory import FRESH_SECONDS
 from .paths import Root, closing
 from .settings import Settings

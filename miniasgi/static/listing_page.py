@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from html import escape
-from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from .listing import Entry, Listing, Order
+from .entries import Entry, Listing, Order
 
 __all__ = ["CONTENT_SECURITY_POLICY", "href", "page", "timestamp"]
 

@@ -19,6 +19,7 @@ from ..types import Fields
 from . import listing
 from .answer import Answer, Outcome, Work, plain
 from .encodings import choose
+from .entries import Order
 from .folder import NOTHING, Folder, Found, close_all
 from .memory import Known, Memory
 from .mime import content_type
@@ -223,7 +224,7 @@ class Site:
     def _list(self, request: Request, segments: Sequence[bytes]) -> Answer:
         found = self._folder.list(segments)
         accept = field_value(request.fields, b"accept")
-        path, order = request.prefix + encode_path((*segments, b"")), listing.Order.from_query(request.query)
+        path, order = request.prefix + encode_path((*segments, b"")), Order.from_query(request.query)
         if listing.choose_format(accept, self._settings.listing) == "json":
             content = listing.json(found, path, order)
             fields = [(b"content-type", b"application/json")]

@@ -1,4 +1,4 @@
-"""What turns a client's octets into WebSocket messages, and messages into octets: what it has to be, and who is one.
+"""What turns a client's octets into WebSocket messages, and messages into octets: what it has to be.
 
 A Codec does no I/O and knows no clock. The connection feeds it, sends what it returns, and is its Sink.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeAlias
 
-__all__ = ["OLDEST_PACKAGE", "PACKAGE", "Codec", "CodecFactory", "CodecMissing", "Offer", "Sink", "load"]
+__all__ = ["OLDEST_PACKAGE", "PACKAGE", "Codec", "CodecFactory", "CodecMissing", "Offer", "Sink"]
 
 #: The oldest version of the package websockets that is good enough, and how it is called for in messages.
 OLDEST_PACKAGE = (16, 1)
@@ -78,29 +78,3 @@ class Offer(NamedTuple):
 #: Makes a codec for the connection that is its sink. Raises BadRequest if the offer is malformed, CodecMissing if there
 #: turns out to be none.
 CodecFactory: TypeAlias = Callable[[Sink, Offer], Codec]
-
-
-def load(name: str) -> CodecFactory | None:
-    """The codec called *name*: "websockets", "auto" for that one if the package can be had, or "none".
-
-    Raises ImportError where the package asked for by name is not installed or too old, and LookupError for any other
-    name. What "auto" stands for raises CodecMissing when it is called.
-    """
-    if name == "none":
-        return None
-    if name == "auto":
-        return _on_demand
-    if name != "websockets":
-        raise LookupError(f"no WebSocket codec is called {name!r}")
-    from .library import LibraryCodec
-
-    return LibraryCodec
-
-
-def _on_demand(sink: Sink, offer: Offer) -> Codec:
-    """The library's codec, imported for the first WebSocket: most servers never have one, and start in a fifth less."""
-    try:
-        from .library import LibraryCodec
-    except ImportError as error:
-        raise CodecMissing(f"{PACKAGE}: {error}") from error
-    return LibraryCodec(sink, offer)

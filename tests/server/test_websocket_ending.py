@@ -15,7 +15,7 @@ from miniasgi.observe.access import AccessLog
 from miniasgi.observe.logs import BatchHandler
 from miniasgi.server.connections import websocket
 from miniasgi.server.connections.websocket import codec_factory
-from miniasgi.websocket import codec as codecs
+from miniasgi.websocket import codecs
 from miniasgi.websocket.codec import Codec, Offer, Sink
 from tests.server.conftest import MakeWire
 from tests.server.test_websocket import Guided, disconnect, frames, join, session

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
 
-from miniasgi.static.listing import Entry, Listing, Order
+from miniasgi.static.entries import Entry, Listing, Order
 from miniasgi.static.listing_page import CONTENT_SECURITY_POLICY, href, page, timestamp
 
 HOSTILE = [

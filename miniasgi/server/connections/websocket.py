@@ -17,8 +17,8 @@ from ...asgi.body import HIGH_WATER
 from ...asgi.scope import Origin
 from ...asgi.websocket import WebSocketExchange
 from ...errors import ApplicationError, ClientDisconnected, StartupError
-from ...websocket import codec as codecs
-from ...websocket.codec import Codec, CodecFactory
+from ...websocket import codecs
+from ...websocket.codec import PACKAGE, Codec, CodecFactory
 from ..service import Service
 from .flow import Flow
 
@@ -48,7 +48,7 @@ def codec_factory(name: str) -> CodecFactory | None:
     try:
         return codecs.load(name)
     except ImportError as error:
-        raise StartupError(f"--ws {name}: expected {codecs.PACKAGE}: {error}") from error
+        raise StartupError(f"--ws {name}: expected {PACKAGE}: {error}") from error
 
 
 class WebSocketConnection(Flow):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from miniasgi.websocket.codec import OLDEST_PACKAGE, PACKAGE, Codec, CodecMissing, Offer, load
+from miniasgi.websocket.codec import OLDEST_PACKAGE, PACKAGE, Codec, CodecMissing, Offer
+from miniasgi.websocket.codecs import load
 
 
 def hide(monkeypatch: pytest.MonkeyPatch) -> None:
