@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from ..errors import BadRequest
 from ..http1.grammar import TOKEN, is_host
@@ -60,8 +60,6 @@ _SEMICOLONS = re.compile(rb";+")
 _COMMA = re.compile(rb"[ \t]*+,[ \t,]*")
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
-_SLOTS = tuple(Origin.__slots__)
-
 
 class Forwarded(NamedTuple):
     """A request as the proxy has received it.
@@ -75,15 +73,27 @@ class Forwarded(NamedTuple):
     host: bytes | None
 
 
-class _Said(NamedTuple):
-    """What the fields say, whichever family they are of; None where they say nothing."""
+#: Where in a list the client stands, and its address; None where the proxy does not know it, or does not tell.
+_Chosen: TypeAlias = tuple[int, tuple[str, int] | None]
 
-    names_client: bool = False
-    client: tuple[str, int] | None = None  # None also where the proxy does not know, or does not tell
+
+class _Said(NamedTuple):
+    """What the fields say of the server, whichever family they are of; None where they say nothing."""
+
     scheme: str | None = None
     host: bytes | None = None  # its port, if any, is one
     port: int | None = None
     root_path: str | None = None
+
+
+class _Meaning(NamedTuple):
+    """What becomes of an origin. *chosen* is None where no client is named, or where that has to be looked up."""
+
+    scheme: str
+    server: tuple[str, int | None] | None
+    host: bytes | None
+    root_path: str | None
+    chosen: _Chosen | None
 
 
 def names_for(parts: Collection[str]) -> frozenset[bytes]:
@@ -102,88 +112,89 @@ class ProxyFields:
     def __init__(self, parts: Collection[str], trusted: TrustedPeers) -> None:
         self.names = names_for(parts)
         self._trusted = trusted
-        self._understand = self._understand_forwarded if _FORWARDED in self.names else self._understand_x_forwarded
-        # Proxies repeat themselves: what the fields mean follows from their octets alone.
-        self._memory = Memory[tuple[Field, ...], _Said](_MOST_REMEMBERED)
+        # Proxies repeat themselves, but for their clients, who are read apart: what the other fields mean follows from
+        # their octets, and from what is known of the connection.
+        self._others = self.names - {_FOR} | {b"host"}
+        self._names_clients = _FOR in self.names
+        self._memory = Memory[tuple[object, ...], _Meaning](_MOST_REMEMBERED)
+        self._clients = Memory[bytes, _Chosen](_MOST_REMEMBERED)
 
     def read(self, fields: Fields, origin: Origin) -> Forwarded:
         """The origin and the host of a request with *fields*, that has come from a trusted peer with *origin*.
 
         Raises BadRequest: what the peer says makes no sense.
         """
-        names = self.names
-        found = tuple([field for field in fields if field[0] in names])
-        said = self._memory.get(found)
-        if said is None:
-            said = self._understand(found)
+        others = self._others
+        found = [field for field in fields if field[0] in others]
+        key = (*found, origin.scheme, origin.server)
+        meaning = self._memory.get(key)
+        if meaning is None:
+            meaning = self._understand(found, origin)
             if sum([len(value) for _, value in found]) <= _LONGEST_REMEMBERED:
-                self._memory.offer(found, said)
-        made = _copied(origin)
-        if said.names_client:
-            made.client = said.client
-        if said.scheme is not None:
-            made.scheme = said.scheme
-        if said.root_path is not None:
-            made.root_path = said.root_path
-        if said.host is None and said.port is None:
-            return Forwarded(made, None)
-        return Forwarded(made, _name_server(made, said, fields))
-
-    def _understand_x_forwarded(self, found: tuple[Field, ...]) -> _Said:
-        chain: list[bytes] = []
-        prefix = b""  # a path, not a list
-        # Proxies replace these three, and do not add to them; if one does, then its own word is the last.
-        last: dict[bytes, bytes] = {}
-        for name, value in found:
-            if name == _FOR:
-                chain.append(value)
-            elif name == _PREFIX:
-                prefix = value
-            elif member := value if b"," not in value else next(_members([value]), b""):
-                last[name] = member
-        proto, host, port = last.get(_PROTO), last.get(_HOST), last.get(_PORT)
-        names_client, client = False, None
-        if len(chain) == 1 and chain[0] and chain[0] != _UNIX and b"," not in chain[0]:
-            # One proxy, which names its client: the usual case, and no list.
-            names_client, client = True, _read_node(chain[0], "X-Forwarded-For")
-        elif chain:
-            chosen = self._choose(_members(chain), "X-Forwarded-For")
-            if chosen is not None:
-                names_client, client = True, chosen[1]
-        return _Said(
-            names_client,
-            client,
-            None if proto is None else _read_scheme(proto, "X-Forwarded-Proto"),
-            None if host is None else _read_host(host, "X-Forwarded-Host"),
-            None if port is None else _read_port(port, "X-Forwarded-Port"),
-            _read_prefix(prefix) if prefix else None,
+                self._memory.offer(key, meaning)
+        scheme, server, host, root_path, chosen = meaning
+        if self._names_clients:
+            chosen = self._find_client(fields)
+        made = Origin(
+            origin.client if chosen is None else chosen[1],
+            server,
+            scheme,
+            origin.root_path if root_path is None else root_path,
+            origin.state,
+            origin.draining,
+            origin.tls,
+            origin.trusted,
         )
+        return Forwarded(made, host)
 
-    def _understand_forwarded(self, found: tuple[Field, ...]) -> _Said:
+    def _understand(self, found: list[Field], origin: Origin) -> _Meaning:
+        chosen: _Chosen | None = None
+        if _FORWARDED in self.names:
+            chosen, said = self._understand_forwarded(found)
+        else:
+            said = _understand_x_forwarded(found)
+        scheme = said.scheme or origin.scheme
+        server, host = _name_server(scheme, said, origin.server, found)
+        return _Meaning(scheme, server, host, said.root_path, chosen)
+
+    def _find_client(self, fields: Fields) -> _Chosen | None:
+        # Several lines are one list (RFC 9110 §5.3).
+        chain = b",".join([value for name, value in fields if name == _FOR])
+        if not chain:
+            return None
+        chosen = self._clients.get(chain)
+        if chosen is None:
+            if b"," in chain or chain == _UNIX:
+                chosen = self._choose(_members(chain), "X-Forwarded-For")
+            else:  # one proxy, which names its client: the usual case, and no list
+                chosen = 0, _read_node(chain, "X-Forwarded-For")
+            if chosen is not None and len(chain) <= _LONGEST_REMEMBERED:
+                self._clients.offer(chain, chosen)
+        return chosen
+
+    def _understand_forwarded(self, found: list[Field]) -> tuple[_Chosen | None, _Said]:
         # Each line is a list of its own: no quote that is opened in one of them can be closed in another.
         elements: list[dict[bytes, bytes]] = []
-        for _, line in found:
-            _read_elements(line, elements)
+        for name, line in found:
+            if name == _FORWARDED:
+                _read_elements(line, elements)
         elements.reverse()
         chosen = self._choose((element.get(b"for", b"unknown") for element in elements), "Forwarded")
         if chosen is None:
-            return _Said()
-        place, client = chosen
+            return None, _Said()
         # Whoever has named the client is trusted, and has received the request with this scheme and host.
-        proto, host = elements[place].get(b"proto"), elements[place].get(b"host")
-        return _Said(
-            names_client=True,
-            client=client,
+        proto, host = elements[chosen[0]].get(b"proto"), elements[chosen[0]].get(b"host")
+        return chosen, _Said(
             scheme=None if proto is None else _read_scheme(proto, "Forwarded proto"),
             host=_read_host(host, "Forwarded host") if host else None,  # RFC 9112 §3.2: a Host field may be empty
         )
 
-    def _choose(self, nodes: Iterable[bytes], field: str) -> tuple[int, tuple[str, int] | None] | None:
+    def _choose(self, nodes: Iterable[bytes], field: str) -> _Chosen | None:
         """Which of *nodes*, those nearest to this server first, is the client, and its address; None without any.
 
         It is the first that is no trusted proxy, else the last; those behind it are not looked at.
         """
-        chosen: tuple[int, tuple[str, int] | None] | None = None
+        chosen: _Chosen | None = None
         for place, node in enumerate(nodes):
             if place == MOST_ENTRIES:
                 raise BadRequest(f"{field} with more than {MOST_ENTRIES} proxies")
@@ -199,13 +210,30 @@ class ProxyFields:
         return chosen
 
 
-def _members(lines: list[bytes]) -> Iterator[bytes]:
-    """The members of a list in field lines, the last first; empty ones are none (RFC 9110 §5.6.1.2)."""
-    for line in reversed(lines):
-        rest = line
-        while rest := rest.rstrip(b" \t,"):
-            rest, _, member = rest.rpartition(b",")
-            yield member.lstrip(b" \t")
+def _understand_x_forwarded(found: Iterable[Field]) -> _Said:
+    prefix = b""  # a path, not a list
+    # Proxies replace the others, and do not add to them; if one does, then its own word is the last.
+    last: dict[bytes, bytes] = {}
+    for name, value in found:
+        if name == _PREFIX:
+            prefix = value
+        elif name != b"host" and (member := value if b"," not in value else next(_members(value), b"")):
+            last[name] = member
+    proto, host, port = last.get(_PROTO), last.get(_HOST), last.get(_PORT)
+    return _Said(
+        None if proto is None else _read_scheme(proto, "X-Forwarded-Proto"),
+        None if host is None else _read_host(host, "X-Forwarded-Host"),
+        None if port is None else _read_port(port, "X-Forwarded-Port"),
+        _read_prefix(prefix) if prefix else None,
+    )
+
+
+def _members(line: bytes) -> Iterator[bytes]:
+    """The members of a list, the last first; empty ones are none (RFC 9110 §5.6.1.2)."""
+    rest = line
+    while rest := rest.rstrip(b" \t,"):
+        rest, _, member = rest.rpartition(b",")
+        yield member.lstrip(b" \t")
 
 
 def _read_elements(line: bytes, elements: list[dict[bytes, bytes]]) -> None:
@@ -280,29 +308,23 @@ def _split_host(host: bytes) -> tuple[bytes, bytes]:
     return (name, port) if colon and host[-1:] != b"]" else (host, b"")
 
 
-def _name_server(origin: Origin, said: _Said, fields: Fields) -> bytes | None:
-    """Set the server of *origin*, and return the Host field that the application is to see, or None to leave it.
+def _name_server(
+    scheme: str, said: _Said, server: tuple[str, int | None] | None, found: Iterable[Field]
+) -> tuple[tuple[str, int | None] | None, bytes | None]:
+    """The server that was asked, in the place of *server*, and the Host field that the application is to see, or None.
 
     A port that the proxy was connected to, and that is not the scheme's own, is added to a host without one: it is the
     application's only way to make links that lead back to the proxy.
     """
-    default = 443 if origin.scheme == "https" else 80
+    default = 443 if scheme == "https" else 80
     if said.host is not None:
         name, port = _split_host(said.host)
-        origin.server = name.decode("ascii").strip("[]"), said.port or int(port or default)
-    elif origin.server is not None and origin.server[1] is not None:  # a Unix domain socket has no port to be changed
-        origin.server = origin.server[0], said.port
+        server = name.decode("ascii").strip("[]"), said.port or int(port or default)
+    elif said.port is not None and server is not None and server[1] is not None:
+        server = server[0], said.port  # a Unix domain socket has no port to be changed
     if said.port is not None and said.port != default:
-        host = said.host or next((value for name, value in fields if name == b"host"), b"")
+        host = said.host or next((value for name, value in found if name == b"host"), b"")
         name, port = _split_host(host)
         if name and not port:
-            return b"%b:%d" % (name, said.port)
-    return said.host
-
-
-def _copied(origin: Origin) -> Origin:
-    # Not copy.copy(), which asks the class how it is to be taken apart.
-    made = Origin.__new__(Origin)
-    for slot in _SLOTS:
-        setattr(made, slot, getattr(origin, slot))
-    return made
+            return server, b"%b:%d" % (name, said.port)
+    return server, said.host

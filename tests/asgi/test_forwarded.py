@@ -675,7 +675,23 @@ def test_other_fields_do_not_matter_to_what_is_remembered_and_those_that_do_all_
                 fields = [(name, value), (b"x-forwarded-for", value), (b"x-forwarded-proto", scheme)]
                 found = reader.read(fields, origin()).origin
                 assert (found.client, found.scheme) == ((value.decode(), 0), scheme.decode())
-    assert len(reader._memory) == 4
+    assert len(reader._memory) == 2
+    assert len(reader._clients) == 2
+
+
+def test_what_is_remembered_of_one_connection_is_not_taken_for_another() -> None:
+    reader = fields_reader("host", "port")
+    fields = [(b"x-forwarded-port", b"443"), (b"host", b"a.example")]
+    for _ in range(3):
+        for scheme, server, expected in (
+            ("http", ("10.0.0.9", 80), b"a.example:443"),
+            ("https", ("10.0.0.9", 80), None),
+            ("https", ("10.0.0.8", 80), None),
+            ("https", None, None),
+        ):
+            found = reader.read(fields, Origin(("10.0.0.1", 1), server, scheme, "", {}))
+            assert found.host == expected
+            assert (found.origin.scheme, found.origin.server) == (scheme, server and (server[0], 443))
 
 
 def test_what_is_refused_once_is_refused_again() -> None:
@@ -689,10 +705,16 @@ def test_long_lists_and_many_clients_do_not_make_the_memory_grow() -> None:
     reader = fields_reader("for")
     for _ in range(4):
         reader.read([(b"x-forwarded-for", b"x, " * 200 + b"192.0.2.7")], origin())
-    assert not reader._memory
-    sizes = []
-    for number in range(1000):
-        for _ in range(2):
-            reader.read([(b"x-forwarded-for", b"192.0.%d.%d" % divmod(number, 256))], origin())
-        sizes.append(len(reader._memory))
-    assert 0 < max(sizes) <= forwarded._MOST_REMEMBERED
+        reader.read([(b"host", b"x" * 600)], origin())
+    assert not reader._clients
+    assert len(reader._memory) == 1  # of what says nothing
+    for memory, name, text in (
+        (reader._clients, b"x-forwarded-for", b"192.0.%d.%d"),
+        (reader._memory, b"host", b"a%d.b%d.example"),
+    ):
+        sizes = []
+        for number in range(1000):
+            for _ in range(2):
+                reader.read([(name, text % divmod(number, 256))], origin())
+            sizes.append(len(memory))
+        assert 1 < max(sizes) <= forwarded._MOST_REMEMBERED
