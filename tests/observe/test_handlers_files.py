@@ -69,7 +69,7 @@ def test_a_disk_that_is_full_is_said_each_time_that_it_is(
 ) -> None:
     server = logging.getLogger("miniasgi.server")
     server.addHandler(caplog.handler)
-    monkeypatch.setattr(server, "level", logging.INFO)
+    caplog.set_level(logging.INFO, server.name)
     monkeypatch.setattr(server, "propagate", False)
     write = os.write
 
