@@ -19,6 +19,12 @@ from miniasgi.types import Message
 from tests.server.apps import hello
 
 
+@pytest.fixture(autouse=True)
+def import_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What --app-dir adds to it goes with its test."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "www"

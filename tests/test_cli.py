@@ -6,10 +6,11 @@ import getpass
 import io
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -50,7 +51,7 @@ class FakeServer:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     for option in OPTIONS:
         monkeypatch.delenv(option.env, raising=False)
         monkeypatch.delenv(option.variable or option.env, raising=False)
@@ -60,7 +61,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     module = ModuleType(RUN)
     module.run = fake.run  # type: ignore[attr-defined]  # a module made by hand
     monkeypatch.setitem(sys.modules, RUN, module)
-    return fake
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    yield fake
+    for number, handler in handlers.items():
+        if signal.getsignal(number) != handler:
+            signal.signal(number, handler)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:

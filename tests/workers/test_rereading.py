@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from miniasgi.workers.serving.spec import WorkerSpec
 from miniasgi.workers.supervised import run_supervised
 from miniasgi.workers.supervision.main_loop import MainLoop
 
+from .fakes import loggers_kept
 from .loop_stage import MakeStage, send
 from .stage import Script, Stage
 
@@ -39,6 +40,12 @@ class Book:
     def says(self, app: str | None = "a:b", **options: Any) -> None:
         config = Config.from_options(**{"workers": 2, "port": 80, **options})
         self.next = lambda: (app, config)
+
+
+@pytest.fixture(autouse=True)
+def loggers() -> Iterator[None]:
+    with loggers_kept():
+        yield
 
 
 @pytest.fixture

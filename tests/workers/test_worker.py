@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -28,7 +29,8 @@ Script = Callable[[Worker], Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
-def own_loggers() -> Iterator[None]:
+def own_loggers_and_import_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "path", list(sys.path))  # to which --app-dir adds
     with loggers_kept():
         yield
 
