@@ -112,10 +112,9 @@ def _reader(arguments: Arguments) -> Callable[[], Settings]:
 
 
 def _say(text: str) -> None:
-    """Write *text* to standard error, if somebody reads it: the exit status says the same in fewer words."""
-    if sys.stderr is not None:  # else print() would take standard output
-        with suppress(OSError):
-            print(text, file=sys.stderr, flush=True)
+    from miniasgi.workers.system.streams import say  # which most starts have no use for
+
+    say(text)
 
 
 def _warn(text: str) -> None:

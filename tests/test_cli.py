@@ -819,10 +819,12 @@ def test_the_interpreter_adds_nothing_to_what_is_said_of_a_full_disk(tmp_path: P
     assert done.stderr == "miniasgi: cannot write to standard output: No space left on device\n"
 
 
+@pytest.mark.parametrize("buffering", [(), ("-u",)], ids=["buffered", "unbuffered"])
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
-def test_an_error_that_cannot_be_written_keeps_its_exit_status(tmp_path: Path) -> None:
+def test_an_error_that_cannot_be_written_keeps_its_exit_status(tmp_path: Path, buffering: tuple[str, ...]) -> None:
     with open("/dev/full", "wb") as full:
-        assert run("-m", "miniasgi", "--bad", cwd=tmp_path, stderr=full.fileno()).returncode == 2
+        done = run(*buffering, "-m", "miniasgi", "--bad", cwd=tmp_path, stderr=full.fileno(), PYTHONUNBUFFERED="")
+    assert done.returncode == 2
 
 
 def test_without_standard_error_nothing_is_said_on_standard_output(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from contextlib import ExitStack
 from typing import Any
@@ -19,7 +18,7 @@ from .serving.spec import WorkerSpec
 from .system.notify import Notifier
 from .system.pidfile import PidFile
 from .system.signals import bridge_signals
-from .system.streams import open_standard_streams
+from .system.streams import open_standard_streams, say
 from .system.title import set_title, title
 
 __all__ = ["run", "run_with_options"]
@@ -88,5 +87,5 @@ def run_with_options(app: App | str | None, **options: Any) -> None:
     except StartupError as error:
         if role.is_worker or _here.is_serving:
             raise  # to whoever imports the module that has called this
-        print(error.report(), file=sys.stderr)
+        say(error.report())
         raise SystemExit(error.exit_status) from None

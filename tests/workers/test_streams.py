@@ -1,4 +1,4 @@
-"""Processes that are started without standard input, output or error."""
+"""Processes that are started without standard input, output or error, or with ones that take nothing."""
 
 from __future__ import annotations
 
@@ -64,3 +64,30 @@ def test_a_server_without_streams_serves_and_stops(loop_name: str, tmp_path: Pat
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert (tmp_path / "log.answer").read_bytes().endswith(b"hello")
     assert log.read_text().splitlines()[-1].endswith("info stopping")
+
+
+SAID = """
+import os, sys
+from miniasgi.workers.system.streams import say
+target = os.dup(2)
+os.dup2(os.open(sys.argv[1], os.O_WRONLY), 2)
+say("lost")
+os.dup2(target, 2)
+say("written")
+"""
+
+
+@pytest.mark.parametrize("buffering", [(), ("-u",)], ids=["buffered", "unbuffered"])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_what_cannot_be_said_is_gone_and_what_is_said_after_it_is_not(buffering: tuple[str, ...]) -> None:
+    done = run("", *buffering, "-c", SAID, "/dev/full")
+    assert (done.returncode, done.stderr) == (0, b"written\n")
+
+
+@pytest.mark.parametrize("buffering", [(), ("-u",)], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("target", ["2>&-", "2>/dev/full"])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_an_error_that_nobody_reads_leaves_its_exit_status(target: str, buffering: tuple[str, ...]) -> None:
+    script = "import miniasgi; miniasgi.run('no.such:app')"
+    done = run(target, *buffering, "-c", script)
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"", b"")

@@ -1,11 +1,13 @@
-"""Standard input, output and error, of a process that has been started without them."""
+"""Standard input, output and error, of a process that has been started without them, or whose disk is full."""
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
+from typing import TextIO
 
-__all__ = ["open_standard_streams"]
+__all__ = ["open_standard_streams", "say"]
 
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
@@ -28,3 +30,28 @@ def open_standard_streams() -> None:
             # Python has None there. What would have been printed is as lost as before.
             stream = open(number, mode, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115  # for good
             setattr(sys, name, stream)
+
+
+def say(text: str) -> None:
+    """Write *text* to standard error as a line, if somebody reads it: the exit status says the same in fewer words."""
+    if sys.stderr is None:  # else print() would take standard output
+        return
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        with suppress(OSError):
+            _discard(sys.stderr)
+
+
+def _discard(stream: TextIO) -> None:
+    """Let go of what could not be written: Python would try once more at its end, and make the exit status 120."""
+    number = stream.fileno()
+    kept = os.dup(number)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, number)
+        stream.flush()
+    finally:
+        os.dup2(kept, number)
+        os.close(kept)
+        os.close(null)
