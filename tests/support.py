@@ -268,7 +268,7 @@ class ServerProcess:
         if self._process.poll() is None:
             self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -24,15 +24,24 @@ CUT_CASES = re.compile(
 def settings(port: int, **changes: object) -> argparse.Namespace:
     values = {"host": "127.0.0.1", "port": port, "scale": 1.0, "retries": 1, "concurrency": 40}
     modes = {"dribble": False, "split": False, "split_stride": 1, "split_max": 600}
-    return argparse.Namespace(**{**values, **modes, **changes})
+    return argparse.Namespace(**(values | modes | changes))
 
 
 def problems(port: int, cases: list[dict[str, Any]], **changes: object) -> list[str]:
-    """What is wrong with the answers to *cases*; a warning is wrong too."""
-    runner, results = asyncio.run(run_http11.run_all(settings(port, **changes), cases))
-    assert runner is not None, "the server is not there"
-    assert runner.use_stats
-    assert results
+    """What is wrong with the answers to *cases*; a warning is wrong too.
+
+    What is, is asked once more, alone and with more time: a busy machine makes the server no other one.
+    """
+    results: list[dict[str, Any]] = []
+    for more in ({}, {"concurrency": 1, "scale": 4.0}):
+        runner, results = asyncio.run(run_http11.run_all(settings(port, **(changes | more)), cases))
+        assert runner is not None, "the server is not there"
+        assert runner.use_stats
+        assert results
+        wrong = {each["id"] for each in results if each["verdict"] != "pass"}
+        cases = [case for case in cases if case["id"] in wrong]
+        if not cases:
+            break
     return [f"{r['id']}: {r['verdict']} {r['problem']}, got {r['got']}" for r in results if r["verdict"] != "pass"]
 
 
