@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import gc
-import logging
-import os
 import signal
-import sys
 from collections.abc import Iterator
 
 import pytest
 
+from tests.kept import surroundings
+
 PARSERS = ("handwritten", "httptools", "h11")
 LOOPS = ("asyncio", "uvloop")
-NAMED = frozenset(signal.Signals)
 
 
 @pytest.fixture(params=PARSERS)
@@ -30,34 +28,6 @@ def loop_name(request: pytest.FixtureRequest) -> str:
     if request.param != "asyncio":
         pytest.importorskip(request.param, reason=f"the package {request.param} is not installed")
     return str(request.param)
-
-
-def surroundings() -> dict[str, object]:
-    """What a test could change for all that come after it."""
-    loggers = [logging.getLogger(name) for name in (None, "asyncio", "miniasgi", "miniasgi.server", "miniasgi.access")]
-    return {
-        "loggers": [
-            (
-                each.name,
-                each.level,
-                each.disabled,
-                each.propagate,
-                [one for one in each.handlers if not is_pytests(one)],
-            )
-            for each in loggers
-        ],
-        "signals": {number.name: signal.getsignal(number) for number in signal.valid_signals() if number in NAMED},
-        "mask": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
-        "path": list(sys.path),
-        # Not the values, which a failure would show to everybody.
-        "environment": {name: hash(value) for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
-        "directory": os.getcwd(),
-        "collector": gc.isenabled(),
-    }
-
-
-def is_pytests(handler: logging.Handler) -> bool:
-    return type(handler).__module__.startswith("_pytest.")
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ import getpass
 import io
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from miniasgi.cli import main
 from miniasgi.config import OPTIONS, Config
 from miniasgi.config.options import Option
 from miniasgi.errors import StartupError
+from tests.kept import signals_kept
 
 ROOT = Path(__file__).parents[1]
 RUN = "miniasgi.workers.run"  # the module whose run the command line calls
@@ -61,11 +61,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     module = ModuleType(RUN)
     module.run = fake.run  # type: ignore[attr-defined]  # a module made by hand
     monkeypatch.setitem(sys.modules, RUN, module)
-    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    yield fake
-    for number, handler in handlers.items():
-        if signal.getsignal(number) != handler:
-            signal.signal(number, handler)
+    with signals_kept():
+        yield fake
 
 
 def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:

@@ -1,6 +1,6 @@
 """What an exchange needs of its connection, which another version of HTTP may be as well as HTTP/1.1.
 
-Knows ASGI's terms. Does not know octets on the wire, nor who implements it (server.writing).
+Knows ASGI's terms. Does not know octets on the wire, nor who implements it (connections.writing).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where a server may listen, as users write it: HOST:PORT, unix:PATH, fd://N.
 
-Knows how these are read and shown. Opens nothing (server.binding).
+Knows how these are read and shown. Opens nothing (sockets.binding).
 """
 
 from __future__ import annotations

@@ -26,13 +26,13 @@ from miniasgi.workers.kinds.channel import Channel
 from miniasgi.workers.kinds.process import REPORT_SIGNAL, SIGNALS_HELD_BACK, pack
 from miniasgi.workers.kinds.remote import Remote
 from miniasgi.workers.serving.spec import WorkerSpec
+from tests.kept import signals_kept
 from tests.server.apps import hello
 
 from .fakes import FakeWorker, hear, loggers_kept
 
 SPEC = WorkerSpec("myapp:app", Config(), 3)
 OF_A_TERMINAL = [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTTIN, signal.SIGTTOU]
-HANDLED = [*OF_A_TERMINAL, signal.SIGTERM, signal.SIGUSR1]
 
 Serving = Callable[[WorkerSpec, Remote], object]
 
@@ -79,8 +79,6 @@ class Host:
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     """What a worker process changes in its process is as it was afterwards."""
     host = Host()
-    before = {number: signal.getsignal(number) for number in HANDLED}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     monkeypatch.setattr(role, "is_worker", False)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "argv", list(sys.argv))
@@ -91,11 +89,9 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     monkeypatch.setattr(module, "run_worker", lambda spec, control: host.serving(spec, control))
     monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
     with loggers_kept():
-        yield host
+        with signals_kept():
+            yield host
         faulthandler.unregister(REPORT_SIGNAL)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         host.channel.close()
         host.theirs.close()
         for each in threading.enumerate():

@@ -21,12 +21,12 @@ from miniasgi.workers.kinds.channel import Channel, Closed, Said
 from miniasgi.workers.kinds.process import SIGNALS_HELD_BACK
 from miniasgi.workers.kinds.zygote_main import run_zygote
 from miniasgi.workers.serving.spec import WorkerSpec
+from tests.kept import signals_kept
 from tests.server.apps import hello
 
 from .fakes import hear, loggers_kept
 
 SPEC = WorkerSpec("tests.server.apps:hello", Config(preload=True, app_dir="."))
-HANDLED = {*SIGNALS_HELD_BACK, signal.SIGTERM, signal.SIGCHLD}
 # What fork() gives: in the child; and of a process that does not exist (Linux: pid_max is at most 2**22).
 CHILD = 0
 NOBODY = 1 << 30
@@ -70,18 +70,13 @@ class Outside:
 def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
     """Signals and loggers of the process of the tests are as they were afterwards."""
     monkeypatch.setattr(module, "set_title", lambda text: None)
-    handlers = {number: signal.getsignal(number) for number in HANDLED}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     outside = Outside()
     monkeypatch.setattr(os, "_exit", outside.exit)
-    with loggers_kept():
+    with loggers_kept(), signals_kept():
         try:
             yield outside
         finally:
             signal.set_wakeup_fd(-1)
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for channel in (outside.channel, outside.theirs, *outside.workers):
                 channel.close()
 

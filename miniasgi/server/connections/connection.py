@@ -1,7 +1,7 @@
 """The life of one HTTP/1.1 connection: reading requests, answering them in order, ending.
 
 Knows asyncio's transport and its own deadlines. Does not know how octets are parsed (http1.parsers), how responses are
-framed (server.writing), how a connection is ended (server.ending) nor what an application is (asgi.exchange).
+framed (connections.writing), how a connection is ended (connections.ending) nor what an application is (asgi.exchange).
 """
 
 from __future__ import annotations

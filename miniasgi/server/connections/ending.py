@@ -1,7 +1,7 @@
 """How a connection ends: refused, cut, timed out, or simply done.
 
-Knows the transport and whom to tell. Does not know how requests are read (server.connection) or responses framed
-(server.writing).
+Knows the transport and whom to tell. Does not know how requests are read (connections.connection) or responses framed
+(connections.writing).
 """
 
 from __future__ import annotations

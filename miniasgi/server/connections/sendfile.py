@@ -2,7 +2,7 @@
 
 uvloop has no loop.sendfile, so the socket is written to behind its transport's back, whose buffer must be empty then.
 Where the platform or the transport (TLS) does not allow that, the file is read and written in pieces. Knows transports
-and descriptors. Does not know HTTP, nor how a disk is waited for (server.warming).
+and descriptors. Does not know HTTP, nor how a disk is waited for (connections.warming).
 """
 
 from __future__ import annotations

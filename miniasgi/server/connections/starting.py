@@ -1,7 +1,7 @@
 """From the head of a request to an application that runs: its turn, its origin, its scope, its task.
 
-Knows who may run and with what. Does not know how requests are read (server.connection), nor what a WebSocket is
-(server.upgrading).
+Knows who may run and with what. Does not know how requests are read (connections.connection), nor what a WebSocket is
+(connections.upgrading).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How a connection becomes a WebSocket: the handshake read, refused or answered, and the transport handed over.
 
-Knows what a client may ask for. Does not know what comes after (server.websocket), nor how requests are read
-(server.connection).
+Knows what a client may ask for. Does not know what comes after (connections.websocket), nor how requests are read
+(connections.connection).
 """
 
 from __future__ import annotations

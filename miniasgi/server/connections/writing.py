@@ -1,6 +1,6 @@
 """The outgoing half of a connection: responses in, octets out, no faster than the client takes them.
 
-Knows the transport and HTTP/1.1's framing. Does not know how requests come in (server.connection) nor what an
+Knows the transport and HTTP/1.1's framing. Does not know how requests come in (connections.connection) nor what an
 application is (asgi.exchange, which calls what is here through its ResponseWriter).
 """
 

@@ -30,7 +30,7 @@ __all__ = ["Arriving", "ArrivingProtocol"]
 logger = logging.getLogger("miniasgi.server")
 
 # A day, because it counts from when a connection is closed and not from when all has been sent: a client that takes its
-# time would lose the end of its response. The connection's own deadlines are what bounds it (server.ending).
+# time would lose the end of its response. The connection's own deadlines are what bounds it (connections.ending).
 _SHUTDOWN_SECONDS = 24 * 3600.0
 # 0.001 s: loops take no deadline that is over.
 _LEAST_SECONDS = 0.001
