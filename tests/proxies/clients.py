@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import ssl
@@ -10,9 +11,11 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, NamedTuple
 
+from websockets.asyncio.client import connect
+
 from tests.certificates import authority
 
-__all__ = ["ADDRESS", "Answer", "Load", "ask", "connection", "context", "told"]
+__all__ = ["ADDRESS", "Answer", "Load", "ask", "connection", "context", "converse", "told"]
 
 #: Of the machine itself, and neither the proxies' nor trusted by default.
 ADDRESS = "127.0.0.2"
@@ -66,6 +69,36 @@ def told(port: int, target: str, fields: Iterable[tuple[str, str]] = (), *, tls:
     assert answer.status == 200, answer
     found: dict[str, Any] = json.loads(answer.content)
     return found
+
+
+class Conversation(NamedTuple):
+    """*scope* as the application tells it, the *client*'s own address, and the *answers* to what it has said."""
+
+    scope: dict[str, Any]
+    client: list[Any]
+    answers: list[str | bytes]
+
+
+def converse(port: int, target: str, texts: Iterable[str], fields: Iterable[tuple[str, str]] = ()) -> Conversation:
+    """Say *texts* over a WebSocket, one after the other; nothing waits longer than ten seconds.
+
+    In one thread: with the two of a blocking client, which write and read at once, TLS may fail (CPython 3.12).
+    """
+
+    async def main() -> Conversation:
+        url = f"wss://127.0.0.1:{port}{target}"
+        async with (
+            asyncio.timeout(30),
+            connect(url, ssl=context(), additional_headers=list(fields), local_addr=(ADDRESS, 0)) as client,
+        ):
+            scope = json.loads(await asyncio.wait_for(client.recv(), 10))
+            answers = []
+            for text in texts:
+                await client.send(text)
+                answers.append(await asyncio.wait_for(client.recv(), 10))
+            return Conversation(scope, list(client.local_address), answers)
+
+    return asyncio.run(main())
 
 
 class Load:

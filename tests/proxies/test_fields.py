@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from websockets.sync.client import connect
 
-from tests.proxies.clients import ADDRESS, ask, context, told
+from tests.proxies.clients import ADDRESS, ask, converse, told
 from tests.proxies.programs import Front
 from tests.support import ServerProcess
 
@@ -94,19 +93,16 @@ def test_http_is_sent_to_https(front: Front) -> None:
 
 @pytest.mark.parametrize("path", ["/scope", "/api/scope"])
 def test_a_websocket_goes_through(front: Front, path: str) -> None:
-    url = f"wss://127.0.0.1:{front.tls_port}{path}"
+    # Shorter than one octet of length can say, as long as two can, and longer than a buffer of the proxy.
+    texts = ["hello", "x" * 1000, "y" * 300_000]
     fields = [*FORGED, ("Origin", "https://example.org")]
-    with connect(url, ssl=context(), additional_headers=fields, source_address=(ADDRESS, 0)) as socket:
-        scope = json.loads(socket.recv(10))
-        assert scope["client"] == [ADDRESS, 0]
-        assert scope["scheme"] == "wss"
-        assert scope["server"] == ["127.0.0.1", front.tls_port]
-        assert scope["path"] == path
-        assert scope["root_path"] == path.removesuffix("/scope")
-        # Shorter than one octet of length can say, as long as two can, and longer than a buffer of the proxy.
-        for text in ("hello", "x" * 1000, "y" * 300_000):
-            socket.send(text)
-            assert socket.recv(10) == text
+    scope, _, answers = converse(front.tls_port, path, texts, fields)
+    assert scope["client"] == [ADDRESS, 0]
+    assert scope["scheme"] == "wss"
+    assert scope["server"] == ["127.0.0.1", front.tls_port]
+    assert scope["path"] == path
+    assert scope["root_path"] == path.removesuffix("/scope")
+    assert answers == texts
 
 
 def test_an_upgrade_to_anything_else_is_not_passed_on_as_one(front: Front) -> None:

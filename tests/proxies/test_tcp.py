@@ -9,10 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from websockets.sync.client import connect
 
 from tests.certificates import leaf, write_pair
-from tests.proxies.clients import ADDRESS, connection, context, told
+from tests.proxies.clients import ADDRESS, connection, converse, told
 from tests.proxies.conftest import APP, needs
 from tests.proxies.programs import Front, options, run_haproxy
 from tests.support import ServerProcess, read_all
@@ -52,13 +51,10 @@ def test_the_client_and_what_it_has_connected_to_arrive(front: Front, port: int,
 
 
 def test_a_websocket_goes_through(front: Front) -> None:
-    url = f"wss://127.0.0.1:{front.tls_port}/"
-    with connect(url, ssl=context(), source_address=(ADDRESS, 0)) as client:
-        scope = json.loads(client.recv(10))
-        assert scope["client"] == list(client.local_address)
-        assert scope["scheme"] == "wss"
-        client.send("hello")
-        assert client.recv(10) == "hello"
+    scope, client, answers = converse(front.tls_port, "/", ["hello"])
+    assert scope["client"] == client
+    assert scope["scheme"] == "wss"
+    assert answers == ["hello"]
 
 
 def test_a_unix_domain_socket(tmp_path: Path) -> None:
